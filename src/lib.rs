@@ -1,0 +1,6 @@
+//! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
+//! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
+
+pub mod clock;
+pub mod limits;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Rdata: its structure by type, and its text form. Filled in next.
