@@ -3,4 +3,6 @@
 
 pub mod clock;
 pub mod limits;
+pub mod model;
+pub mod store;
 pub mod wire;

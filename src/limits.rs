@@ -26,3 +26,15 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
+
+// ---- The store ----------------------------------------------------------------------------
+
+/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
+/// make the first of them wait longer.
+pub const WRITE_GROUP_JOBS_MAX: usize = 128;
+/// Writes that wait for the writer; a caller beyond waits for room.
+pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
+/// Reads that wait for a reader; a caller beyond waits for room.
+pub const READ_QUEUE_JOBS_MAX: usize = 256;
+
+const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
