@@ -181,7 +181,7 @@ pub enum OpenError {
         database: PathBuf,
     },
     /// Somebody else holds the lock.
-    #[error("a server runs on {}: stop it first, or use the command beside it", dir.display())]
+    #[error("a server runs on {}: stop it first, or let it do the work", dir.display())]
     Locked {
         /// The data directory.
         dir: PathBuf,
