@@ -4,5 +4,6 @@
 pub mod clock;
 pub mod dns;
 pub mod limits;
+pub mod rr;
 pub mod wire;
 pub mod zone;
