@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod dns;
 pub mod limits;
+pub mod publish;
 pub mod rr;
 pub mod wire;
 pub mod zone;
