@@ -17,7 +17,6 @@ use crate::wire::{Name, OwnerSets, Rr};
 use crate::zone::{Key, Zone, ZoneChange, Zones};
 
 /// What a commit has changed.
-#[derive(Debug)]
 pub enum Event {
     /// Some owner names of a zone.
     Changed(ZoneChange),
