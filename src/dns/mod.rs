@@ -15,3 +15,6 @@ pub mod answer;
 pub mod message;
 pub mod request;
 pub mod respond;
+
+#[cfg(test)]
+mod tests;
