@@ -6,5 +6,7 @@ pub mod dns;
 pub mod limits;
 pub mod publish;
 pub mod rr;
+pub mod model;
+pub mod store;
 pub mod wire;
 pub mod zone;
