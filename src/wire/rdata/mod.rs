@@ -246,7 +246,11 @@ fn check_field(kind: Kind, octets: &mut Octets<'_>) -> Result<(), Problem> {
             _ => Ok(()),
         },
         Kind::Value { bytes_min } | Kind::Hex { bytes_min } | Kind::Base64 { bytes_min } => {
-            if octets.rest().len() < bytes_min { Err(Problem::Truncated) } else { Ok(()) }
+            if octets.rest().len() < bytes_min {
+                Err(Problem::Truncated)
+            } else {
+                Ok(())
+            }
         }
         Kind::Types => bitmap::check(octets.rest()),
         Kind::Params => svcb::check(octets.rest()),
@@ -303,4 +307,5 @@ pub fn target(rtype: Rtype, rdata: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a panic is what a test may do")]
 mod tests;
