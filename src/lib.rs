@@ -2,6 +2,9 @@
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
 pub mod clock;
+pub mod dns;
 pub mod limits;
+pub mod publish;
 pub mod rr;
 pub mod wire;
+pub mod zone;

@@ -246,7 +246,11 @@ fn check_field(kind: Kind, octets: &mut Octets<'_>) -> Result<(), Problem> {
             _ => Ok(()),
         },
         Kind::Value { bytes_min } | Kind::Hex { bytes_min } | Kind::Base64 { bytes_min } => {
-            if octets.rest().len() < bytes_min { Err(Problem::Truncated) } else { Ok(()) }
+            if octets.rest().len() < bytes_min {
+                Err(Problem::Truncated)
+            } else {
+                Ok(())
+            }
         }
         Kind::Types => bitmap::check(octets.rest()),
         Kind::Params => svcb::check(octets.rest()),

@@ -288,13 +288,11 @@ pub(super) fn write(params: &[u8], out: &mut String) -> fmt::Result {
 
 fn write_value(key: u16, value: &[u8], out: &mut String) -> fmt::Result {
     match key {
-        MANDATORY => {
-            write_list(value.as_chunks().0, out, |key| key_text(u16::from_be_bytes(*key)))
+        MANDATORY => write_list(value.as_chunks().0, out, |key| key_text(u16::from_be_bytes(*key))),
+        PORT => write_list(value.as_chunks().0, out, |port| u16::from_be_bytes(*port).to_string()),
+        IPV4HINT => {
+            write_list(value.as_chunks().0, out, |a: &[u8; 4]| Ipv4Addr::from(*a).to_string())
         }
-        PORT => {
-            write_list(value.as_chunks().0, out, |port| u16::from_be_bytes(*port).to_string())
-        }
-        IPV4HINT => write_list(value.as_chunks().0, out, |a: &[u8; 4]| Ipv4Addr::from(*a).to_string()),
         IPV6HINT => {
             write_list(value.as_chunks().0, out, |a: &[u8; 16]| Ipv6Addr::from(*a).to_string())
         }

@@ -55,8 +55,18 @@ fn text_becomes_the_octets_of_its_type_and_prints_canonically() {
             "026e7300 0b686f73742e6d617374657200 78c30f74 00000e10 00000384 0024ea00 0000012c",
             r"ns. host\.master. 2026010100 3600 900 2419200 300",
         ),
-        (Rtype::TXT, r#"plain "two words" "" "#, "05706c61696e 0974776f20776f726473 00", r#""plain" "two words" """#),
-        (Rtype::TXT, r#""q\"b\\ \000\255;é""#, "0b 712262 5c20 00ff3bc3a9".replace("0b", "0a").leak(), r#""q\"b\\ \000\255;\195\169""#),
+        (
+            Rtype::TXT,
+            r#"plain "two words" "" "#,
+            "05706c61696e 0974776f20776f726473 00",
+            r#""plain" "two words" """#,
+        ),
+        (
+            Rtype::TXT,
+            r#""q\"b\\ \000\255;é""#,
+            "0b 712262 5c20 00ff3bc3a9".replace("0b", "0a").leak(),
+            r#""q\"b\\ \000\255;\195\169""#,
+        ),
         (Rtype::HINFO, r#"PC "Linux 6""#, "025043 074c696e75782036", r#""PC" "Linux 6""#),
         (Rtype::RP, "a. .", "016100 00", "a. ."),
         (Rtype::AFSDB, "1 a.", "0001 016100", "1 a."),
@@ -68,11 +78,18 @@ fn text_becomes_the_octets_of_its_type_and_prints_canonically() {
             r#"100 10 "S" "SIP+D2U" "!^.*$!sip:a@b!" ."#,
         ),
         (Rtype::KX, "1 a.", "0001 016100", "1 a."),
-        (Rtype::CERT, "PKIX 12345 RSASHA256 AQID BA==", "0001 3039 08 01020304", "1 12345 8 AQIDBA=="),
+        (
+            Rtype::CERT,
+            "PKIX 12345 RSASHA256 AQID BA==",
+            "0001 3039 08 01020304",
+            "1 12345 8 AQIDBA==",
+        ),
         // RFC 4034 §5.4
         (
             Rtype::DS,
-            "60485 5 1 ( 2BB183AF5F22588179A53B0A 98631FAD1A292118 )".replace(['(', ')'], " ").leak(),
+            "60485 5 1 ( 2BB183AF5F22588179A53B0A 98631FAD1A292118 )"
+                .replace(['(', ')'], " ")
+                .leak(),
             "ec45 05 01 2bb183af5f22588179a53b0a98631fad1a292118",
             "60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
         ),
@@ -104,7 +121,12 @@ fn text_becomes_the_octets_of_its_type_and_prints_canonically() {
         (
             Rtype::NSEC3,
             "1 1 12 aabbccdd 2vptu5timamqttgl4luu9kg21e0aor3s MX DNSKEY",
-            "01 01 000c 04aabbccdd 14 17f3df173 2b295aef215257ee4d0420b80ac6e3c".replace("17f3df173 2b295aef215257ee4d0420b80ac6e3c", "17f3df17b2b2ad6ef615257de4d2020b80ac6c7c").leak(),
+            "01 01 000c 04aabbccdd 14 17f3df173 2b295aef215257ee4d0420b80ac6e3c"
+                .replace(
+                    "17f3df173 2b295aef215257ee4d0420b80ac6e3c",
+                    "17f3df17b2b2ad6ef615257de4d2020b80ac6c7c",
+                )
+                .leak(),
             "",
         ),
         (Rtype::NSEC3PARAM, "1 0 0 -", "01 00 0000 00", "1 0 0 -"),
@@ -113,8 +135,18 @@ fn text_becomes_the_octets_of_its_type_and_prints_canonically() {
         (Rtype::TLSA, "3 1 1 abCD", "03 01 01 abcd", "3 1 1 ABCD"),
         (Rtype::OPENPGPKEY, "AQID", "010203", "AQID"),
         (Rtype::KEY, "49152 3 0", "c000 03 00", "49152 3 0"),
-        (Rtype::URI, r#"10 1 "ftp://a/\"""#, "000a 0001 6674703a2f2f612f22", r#"10 1 "ftp://a/\"""#),
-        (Rtype::CAA, "0 issue letsencrypt.org", "00 056973737565 6c657473656e63727970742e6f7267", r#"0 issue "letsencrypt.org""#),
+        (
+            Rtype::URI,
+            r#"10 1 "ftp://a/\"""#,
+            "000a 0001 6674703a2f2f612f22",
+            r#"10 1 "ftp://a/\"""#,
+        ),
+        (
+            Rtype::CAA,
+            "0 issue letsencrypt.org",
+            "00 056973737565 6c657473656e63727970742e6f7267",
+            r#"0 issue "letsencrypt.org""#,
+        ),
         (Rtype::CAA, r#"128 Iodef """#, "80 05496f646566", r#"128 Iodef """#),
         // RFC 1876 §4
         (

@@ -68,8 +68,11 @@ pub fn parse_text(
     } else if let Some(fields) = shape(rtype) {
         let mut words = Words(tokens);
         for &(field, kind) in fields {
-            parse_field(kind, &mut words, origin, &mut rdata)
-                .map_err(|problem| RdataError { rtype, field, problem })?;
+            parse_field(kind, &mut words, origin, &mut rdata).map_err(|problem| RdataError {
+                rtype,
+                field,
+                problem,
+            })?;
         }
         if let [surplus, ..] = words.0 {
             return Err(whole(Problem::Surplus(excerpt(surplus.text))));
@@ -108,8 +111,7 @@ impl<'t, 'a> Words<'t, 'a> {
 
     fn number_or(&mut self, max: u32, mnemonics: &[(u32, &str)]) -> Result<u32, Problem> {
         let text = self.next()?.text;
-        let known =
-            mnemonics.iter().find(|(_, word)| word.as_bytes().eq_ignore_ascii_case(text));
+        let known = mnemonics.iter().find(|(_, word)| word.as_bytes().eq_ignore_ascii_case(text));
         parse_number(text, max)
             .or(known.map(|(value, _)| *value))
             .ok_or_else(|| Problem::Mnemonic(excerpt(text)))
