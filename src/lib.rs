@@ -4,7 +4,9 @@
 pub mod clock;
 pub mod dns;
 pub mod limits;
+pub mod model;
 pub mod publish;
 pub mod rr;
+pub mod store;
 pub mod wire;
 pub mod zone;
