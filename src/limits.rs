@@ -44,6 +44,7 @@ pub const ADDITIONAL_NAMES_MAX: usize = 32;
 const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
 // ---- The store ----------------------------------------------------------------------------
 
 /// Writes that share one transaction. More would not make an fsync cheaper per write, but would
