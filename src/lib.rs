@@ -2,5 +2,6 @@
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
 pub mod clock;
+pub mod http;
 pub mod limits;
 pub mod wire;
