@@ -4,4 +4,6 @@
 pub mod clock;
 pub mod http;
 pub mod limits;
+pub mod model;
+pub mod store;
 pub mod wire;

@@ -81,3 +81,15 @@ const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
 const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
 const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
+
+// ---- The store ----------------------------------------------------------------------------
+
+/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
+/// make the first of them wait longer.
+pub const WRITE_GROUP_JOBS_MAX: usize = 128;
+/// Writes that wait for the writer; a caller beyond waits for room.
+pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
+/// Reads that wait for a reader; a caller beyond waits for room.
+pub const READ_QUEUE_JOBS_MAX: usize = 256;
+
+const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
