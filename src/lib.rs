@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod dns;
+pub mod http;
 pub mod limits;
 pub mod publish;
 pub mod rr;

@@ -44,6 +44,60 @@ pub const ADDITIONAL_NAMES_MAX: usize = 32;
 const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+// ---- HTTP ---------------------------------------------------------------------------------
+
+/// Octets of a request line and its header fields together; a token and the longest filter fit
+/// twenty times.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Octets that hyper may hold for one connection before it waits for us or for the client.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the one read buffer that all connections share.
+pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
+/// Octets of a request body, as in PocketBase.
+pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Octets of all request bodies held at the same time: what a small machine can spare.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Fields of a query string or of a form, as in Go.
+pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Connections open at once, where the limit of open files allows as many.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+/// Connections are at most the limit of open files divided by this.
+pub const HTTP_OPEN_FILES_PER_CONNECTION: usize = 4;
+/// One network may hold at most all connections divided by this.
+pub const HTTP_NETWORK_SHARE: usize = 4;
+/// Seconds from the first octet of a request (or from the connect) to the end of its header.
+pub const HTTP_HEAD_SECS_MAX: u64 = 15;
+/// Seconds for a request body in all, as in PocketBase.
+pub const HTTP_BODY_SECS_MAX: u64 = 300;
+/// Seconds without an octet of an announced body.
+pub const HTTP_BODY_STALL_SECS_MAX: u64 = 20;
+/// Seconds for sending a response in all, as in PocketBase.
+pub const HTTP_WRITE_SECS_MAX: u64 = 300;
+/// Seconds without the client taking an octet of a response.
+pub const HTTP_WRITE_STALL_SECS_MAX: u64 = 20;
+/// Seconds between two requests on a connection kept alive.
+pub const HTTP_IDLE_SECS_MAX: u64 = 75;
+/// Milliseconds for which what a client still sends is thrown away, so that it sees our refusal
+/// before the reset.
+pub const HTTP_LINGER_MILLIS_MAX: u64 = 2000;
+/// Octets thrown away in that time.
+pub const HTTP_LINGER_BYTES_MAX: usize = 64 << 20;
+/// Milliseconds for requests in flight when the server stops, as in PocketBase.
+pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
+/// Milliseconds without accepting after an error such as EMFILE.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Connections accepted before the reactor gets its turn.
+pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
+/// Seconds between two log lines about the same trouble of the listener.
+pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
+
+const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
+const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
+const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
 
 // ---- The store ----------------------------------------------------------------------------
 
