@@ -4,5 +4,8 @@
 pub mod clock;
 pub mod dns;
 pub mod limits;
+pub mod publish;
+pub mod rr;
 pub mod sys;
 pub mod wire;
+pub mod zone;

@@ -27,6 +27,24 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- DNS service --------------------------------------------------------------------------
+
+/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
+/// which no path on the way fragments.
+pub const UDP_REPLY_BYTES_MAX: usize = 1232;
+/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
+pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
+/// Octets of a TCP message (RFC 1035 §4.2.2).
+pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
+pub const CHAIN_STEPS_MAX: usize = 16;
+/// Different target names whose addresses one answer adds.
+pub const ADDITIONAL_NAMES_MAX: usize = 32;
+
+const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
+// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
+const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
 // ---- DNS over UDP and TCP ------------------------------------------------------------------
 
 /// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
@@ -36,14 +54,10 @@ pub const DNS_UDP_BATCH_MAX: usize = 32;
 pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
 /// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
 pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
-/// Octets of a reply over UDP: no fragments on any path (DNS flag day 2020; RFC 9715 §3).
-pub const DNS_UDP_REPLY_BYTES_MAX: usize = 1232;
 /// How long a full send buffer may hold up the UDP task before its replies are dropped.
 pub const DNS_UDP_SEND_WAIT_MS_MAX: u64 = 20;
 /// The receive buffer to ask the kernel for; it gives less where `net.core.rmem_max` is less.
 pub const DNS_UDP_KERNEL_BUFFER_BYTES: usize = 1 << 20;
-/// Octets of a message over TCP: its length has 16 bits (RFC 1035 §4.2.2).
-pub const DNS_TCP_MESSAGE_BYTES_MAX: usize = 65_535;
 /// TCP connections at once, unless the limit on open files allows fewer.
 pub const DNS_TCP_CONNECTIONS_MAX: usize = 10_000;
 /// One client's part of the connections: one address never holds more than a sixteenth.
@@ -70,10 +84,9 @@ pub const BIND_ATTEMPTS_MAX: usize = 64;
 /// Between two log lines of one kind that the network can cause.
 pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
 
-const _: () = assert!(DNS_UDP_REPLY_BYTES_MAX >= 512);
 const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
-const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + DNS_TCP_MESSAGE_BYTES_MAX);
-const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * DNS_TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
 
 // ---- The process -----------------------------------------------------------------------------
 

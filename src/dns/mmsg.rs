@@ -18,7 +18,7 @@ use std::mem::{offset_of, size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, null_mut};
 
-use crate::limits::{DNS_UDP_BATCH_MAX, DNS_UDP_QUERY_BYTES_MAX, DNS_UDP_REPLY_BYTES_MAX};
+use crate::limits::{DNS_UDP_BATCH_MAX, DNS_UDP_QUERY_BYTES_MAX, UDP_REPLY_BYTES_MAX};
 
 /// Room for one control message that holds packet information of either family.
 const CONTROL_BYTES: usize = 64;
@@ -39,7 +39,7 @@ const _: () =
 /// [`send`](Self::send), and again; a call left out only means that no reply goes out.
 pub struct Batch {
     queries: Box<[[u8; DNS_UDP_QUERY_BYTES_MAX]]>,
-    replies: Box<[[u8; DNS_UDP_REPLY_BYTES_MAX]]>,
+    replies: Box<[[u8; UDP_REPLY_BYTES_MAX]]>,
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
     /// Slots, from the first, that hold a datagram of the last receive.
@@ -120,7 +120,7 @@ impl Batch {
         let header = || unsafe { zeroed::<libc::mmsghdr>() };
         Self {
             queries: vec![[0; DNS_UDP_QUERY_BYTES_MAX]; DNS_UDP_BATCH_MAX].into(),
-            replies: vec![[0; DNS_UDP_REPLY_BYTES_MAX]; DNS_UDP_BATCH_MAX].into(),
+            replies: vec![[0; UDP_REPLY_BYTES_MAX]; DNS_UDP_BATCH_MAX].into(),
             slots: std::iter::repeat_with(slot).take(DNS_UDP_BATCH_MAX).collect(),
             headers: std::iter::repeat_with(header).take(DNS_UDP_BATCH_MAX).collect(),
             received: 0,
@@ -174,7 +174,7 @@ impl Batch {
     }
 
     /// Calls `respond(query, out)` for each datagram received. It writes a reply to the front of
-    /// `out` ([`DNS_UDP_REPLY_BYTES_MAX`] octets) and returns its length, or `None` for no reply.
+    /// `out` ([`UDP_REPLY_BYTES_MAX`] octets) and returns its length, or `None` for no reply.
     ///
     /// A datagram that did not fit its buffer is no whole message, and one from port 0 cannot be
     /// answered: `respond` sees neither.
@@ -365,7 +365,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Answered, Batch, Sent};
-    use crate::limits::DNS_UDP_REPLY_BYTES_MAX;
+    use crate::limits::UDP_REPLY_BYTES_MAX;
 
     /// A server socket that waits for datagrams, and a batch with `count` of them in it.
     fn received(count: u8) -> (UdpSocket, UdpSocket, Batch) {
@@ -429,7 +429,7 @@ mod tests {
         let (server, client, mut batch) = received(1);
         batch.answer(|_, _| Some(usize::MAX));
         batch.send(server.as_fd());
-        let mut reply = [1; 2 * DNS_UDP_REPLY_BYTES_MAX];
-        assert_eq!(client.recv(&mut reply).unwrap(), DNS_UDP_REPLY_BYTES_MAX);
+        let mut reply = [1; 2 * UDP_REPLY_BYTES_MAX];
+        assert_eq!(client.recv(&mut reply).unwrap(), UDP_REPLY_BYTES_MAX);
     }
 }

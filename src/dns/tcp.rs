@@ -23,12 +23,12 @@ use super::stats::Stats;
 use super::throttle::Throttle;
 use crate::limits::{
     DNS_TCP_ACCEPTS_PER_PASS_MAX, DNS_TCP_BUFFERED_BYTES_MAX, DNS_TCP_CLIENT_SHARE,
-    DNS_TCP_IDLE_SECS_MAX, DNS_TCP_MESSAGE_BYTES_MAX, DNS_TCP_MESSAGE_SECS_MAX, DNS_TCP_READ_BYTES,
-    DNS_TCP_WRITE_SECS_MAX, LISTENER_PAUSE_MS,
+    DNS_TCP_IDLE_SECS_MAX, DNS_TCP_MESSAGE_SECS_MAX, DNS_TCP_READ_BYTES, DNS_TCP_WRITE_SECS_MAX,
+    LISTENER_PAUSE_MS, TCP_MESSAGE_BYTES_MAX,
 };
 
 /// A message with its length in front (RFC 1035 §4.2.2).
-const FRAME_BYTES_MAX: usize = 2 + DNS_TCP_MESSAGE_BYTES_MAX;
+const FRAME_BYTES_MAX: usize = 2 + TCP_MESSAGE_BYTES_MAX;
 
 /// What a server grants its clients.
 #[derive(Debug, Clone)]
@@ -218,7 +218,7 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
             let Some(free) = output.get_mut(used..used + FRAME_BYTES_MAX) else { break };
             let (length, reply) = free.split_at_mut(2);
             if let Some(len) = (self.respond)(message, reply) {
-                let len = len.min(DNS_TCP_MESSAGE_BYTES_MAX);
+                let len = len.min(TCP_MESSAGE_BYTES_MAX);
                 length.copy_from_slice(&(len as u16).to_be_bytes());
                 used += 2 + len;
                 self.stats.tcp_replies.add(1);
