@@ -110,3 +110,56 @@ pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
 pub const READ_QUEUE_JOBS_MAX: usize = 256;
 
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- DNS over UDP and TCP ------------------------------------------------------------------
+
+/// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
+pub const DNS_UDP_BATCH_MAX: usize = 32;
+/// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
+/// are about a millisecond.
+pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
+/// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
+pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
+/// How long a full send buffer may hold up the UDP task before its replies are dropped.
+pub const DNS_UDP_SEND_WAIT_MS_MAX: u64 = 20;
+/// The receive buffer to ask the kernel for; it gives less where `net.core.rmem_max` is less.
+pub const DNS_UDP_KERNEL_BUFFER_BYTES: usize = 1 << 20;
+/// TCP connections at once, unless the limit on open files allows fewer.
+pub const DNS_TCP_CONNECTIONS_MAX: usize = 10_000;
+/// One client's part of the connections: one address never holds more than a sixteenth.
+pub const DNS_TCP_CLIENT_SHARE: usize = 16;
+/// How long a TCP connection may stay silent between messages (RFC 7766 §6.2.3: a few seconds).
+pub const DNS_TCP_IDLE_SECS_MAX: u64 = 10;
+/// How long a message may take from its first octet to its last.
+pub const DNS_TCP_MESSAGE_SECS_MAX: u64 = 4;
+/// How long a client may take to make room for replies.
+pub const DNS_TCP_WRITE_SECS_MAX: u64 = 4;
+/// Octets to ask for at a time: many queries in one read, and little to keep when a client sends
+/// them without reading the replies.
+pub const DNS_TCP_READ_BYTES: usize = 4096;
+/// Octets that all connections may keep between them: parts of messages, replies not yet taken.
+pub const DNS_TCP_BUFFERED_BYTES_MAX: usize = 4 << 20;
+/// Connections waiting to be accepted.
+pub const DNS_TCP_BACKLOG_MAX: i32 = 1024;
+/// Connections accepted before the reactor looks at everything else.
+pub const DNS_TCP_ACCEPTS_PER_PASS_MAX: usize = 32;
+/// Pause after an error on a listening socket: it will not be better at once.
+pub const LISTENER_PAUSE_MS: u64 = 100;
+/// Times that a pair of free ports with one number is looked for.
+pub const BIND_ATTEMPTS_MAX: usize = 64;
+/// Between two log lines of one kind that the network can cause.
+pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
+
+const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
+const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
+
+// ---- The process -----------------------------------------------------------------------------
+
+/// Threads of the pool for blocking work. Its users (two password hashes at once, the terminal)
+/// are bounded as well.
+pub const BLOCKING_THREADS_MAX: usize = 4;
+/// Arenas of glibc's allocator: one for the executor, one for all other threads.
+pub const MALLOC_ARENAS_MAX: i32 = 2;
+/// From this size on glibc maps an allocation by itself and unmaps it when freed.
+pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
