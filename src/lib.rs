@@ -3,4 +3,5 @@
 
 pub mod clock;
 pub mod limits;
+pub mod masterfile;
 pub mod wire;
