@@ -4,4 +4,16 @@
 pub mod clock;
 pub mod limits;
 pub mod masterfile;
+
 pub mod wire;
+pub mod zone;
+pub mod dns;
+
+pub mod model;
+pub mod rr;
+pub mod store;
+pub mod publish;
+
+pub mod http;
+
+pub mod sys;
