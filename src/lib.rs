@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod limits;
+pub mod masterfile;
 
 pub mod wire;
 pub mod zone;

@@ -27,6 +27,21 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- Master files -------------------------------------------------------------------------
+
+/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
+/// 65,535 octets fit even when each is written as `\DDD`.
+pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Files that include each other, the first not counted.
+pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
+/// Includes in one parse.
+pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
+/// Lines that one `$GENERATE` makes.
+pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
+/// Octets of the words of one `$GENERATE`.
+pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
+
+const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
 // ---- DNS service --------------------------------------------------------------------------
 
 /// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
