@@ -6,6 +6,7 @@ pub mod dns;
 pub mod limits;
 pub mod model;
 pub mod publish;
+pub mod records;
 pub mod rr;
 pub mod store;
 pub mod wire;
