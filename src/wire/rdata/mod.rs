@@ -307,4 +307,5 @@ pub fn target(rtype: Rtype, rdata: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a panic is what a test may do")]
 mod tests;

@@ -119,10 +119,10 @@ fn check_value(key: u16, value: &[u8]) -> Result<(), &'static str> {
         NO_DEFAULT_ALPN if !value.is_empty() => Err("it takes no value (RFC 9460 §7.1.1)"),
         OHTTP if !value.is_empty() => Err("it takes no value (RFC 9540 §4)"),
         PORT if value.len() != 2 => Err("its value is one number of 16 bits (RFC 9460 §7.2)"),
-        IPV4HINT if value.is_empty() || value.len() % 4 != 0 => {
+        IPV4HINT if value.is_empty() || !value.len().is_multiple_of(4) => {
             Err("its value is a list of one IPv4 address at least (RFC 9460 §7.3)")
         }
-        IPV6HINT if value.is_empty() || value.len() % 16 != 0 => {
+        IPV6HINT if value.is_empty() || !value.len().is_multiple_of(16) => {
             Err("its value is a list of one IPv6 address at least (RFC 9460 §7.3)")
         }
         ECH if value.is_empty() => Err("its value is an ECHConfigList (RFC 9848 §3)"),

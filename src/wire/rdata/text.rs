@@ -113,7 +113,7 @@ impl<'t, 'a> Words<'t, 'a> {
         let text = self.next()?.text;
         let known = mnemonics.iter().find(|(_, word)| word.as_bytes().eq_ignore_ascii_case(text));
         parse_number(text, max)
-            .or(known.map(|(value, _)| *value))
+            .or_else(|| known.map(|(value, _)| *value))
             .ok_or_else(|| Problem::Mnemonic(excerpt(text)))
     }
 }
