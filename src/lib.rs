@@ -3,11 +3,6 @@
 
 pub mod clock;
 pub mod limits;
-pub mod model;
-pub mod publish;
-pub mod records;
-pub mod rr;
-pub mod store;
 
 pub mod wire;
 pub mod zone;
@@ -17,6 +12,7 @@ pub mod model;
 pub mod rr;
 pub mod store;
 pub mod publish;
+pub mod records;
 
 pub mod http;
 
