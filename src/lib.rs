@@ -4,15 +4,15 @@
 pub mod clock;
 pub mod limits;
 
+pub mod dns;
 pub mod wire;
 pub mod zone;
-pub mod dns;
 
 pub mod model;
-pub mod rr;
-pub mod store;
 pub mod publish;
 pub mod records;
+pub mod rr;
+pub mod store;
 
 pub mod http;
 
