@@ -5,6 +5,7 @@ pub mod clock;
 pub mod limits;
 
 pub mod dns;
+pub mod masterfile;
 pub mod wire;
 pub mod zone;
 
