@@ -178,3 +178,10 @@ pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
 pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
 
 const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;
