@@ -3,16 +3,18 @@
 
 pub mod clock;
 pub mod limits;
+
+pub mod dns;
 pub mod masterfile;
 
 pub mod wire;
 pub mod zone;
-pub mod dns;
 
 pub mod model;
+pub mod publish;
+pub mod records;
 pub mod rr;
 pub mod store;
-pub mod publish;
 
 pub mod http;
 

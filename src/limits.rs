@@ -210,3 +210,25 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+// ---- Master files -------------------------------------------------------------------------
+
+/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
+/// 65,535 octets fit even when each is written as `\DDD`.
+pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Files that include each other, the first not counted.
+pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
+/// Includes in one parse.
+pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
+/// Lines that one `$GENERATE` makes.
+pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
+/// Octets of the words of one `$GENERATE`.
+pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
+
+const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;
