@@ -2,6 +2,7 @@
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
 pub mod clock;
+pub mod config;
 pub mod dns;
 pub mod limits;
 pub mod publish;
