@@ -97,3 +97,16 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+
+// ---- The control socket ------------------------------------------------------------------------
+
+/// Octets of a frame, apart from its header.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the data of one command: a master file of a million records.
+pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
+/// Commands at once; more wait in the socket's queue.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4;
+/// How long one side waits for the other to send or to take the next frame.
+pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
+/// How long the command line looks for the server that holds the lock, or for the lock.
+pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
