@@ -93,3 +93,28 @@ pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
 pub const READ_QUEUE_JOBS_MAX: usize = 256;
 
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- Sign-in ------------------------------------------------------------------------------
+
+/// Bcrypt's cost of a password hash, as in PocketBase.
+pub const PASSWORD_COST: u32 = 10;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Octets of a new password: bcrypt reads 72, and the last is its own.
+pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Characters of what a client sends as identity or password.
+pub const CREDENTIAL_CHARS_MAX: usize = 255;
+/// Password hashes computed at once: each takes a core for 50 ms and more.
+pub const PASSWORD_JOBS_MAX: usize = 2;
+/// Password hashes that wait for their turn; a caller beyond is turned away.
+pub const PASSWORD_QUEUE_MAX: usize = 16;
+/// Failed sign-ins of one network within a window.
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Seconds of that window.
+pub const SIGN_IN_WINDOW_SECS: u64 = 60;
+/// Networks whose failures are counted at the same time.
+pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
+/// Octets of a token that is looked at: ours have some 250.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+pub const EMAIL_BYTES_MAX: usize = 254;
