@@ -4,7 +4,12 @@
 pub mod auth;
 pub mod clock;
 pub mod http;
+pub mod dns;
 pub mod limits;
 pub mod model;
+pub mod publish;
+pub mod records;
+pub mod rr;
 pub mod store;
 pub mod wire;
+pub mod zone;

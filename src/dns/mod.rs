@@ -1,0 +1,17 @@
+//! Queries in, replies out. Reads zones and changes none; never sees an HTTP type, the store or a
+//! record.
+//!
+//! [`respond::respond`] is a function from octets and zones to octets: it neither waits, locks nor
+//! allocates, and the transports around it differ only in how octets come and go.
+//!
+//! | file | step |
+//! |---|---|
+//! | [`request`] | octets → a query, or the one thing to be said about them |
+//! | [`answer`] | RFC 1034 §4.3.2 over the index, chains included |
+//! | [`message`] | sections written in order, pointers, truncation |
+//! | [`respond`] | the three together, and EDNS |
+
+pub mod answer;
+pub mod message;
+pub mod request;
+pub mod respond;
