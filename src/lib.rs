@@ -1,12 +1,17 @@
 //! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
+pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod dns;
 pub mod limits;
+pub mod model;
 pub mod publish;
+pub mod records;
 pub mod rr;
 pub mod sys;
+pub mod store;
 pub mod wire;
 pub mod zone;

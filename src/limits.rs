@@ -27,6 +27,60 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- HTTP ---------------------------------------------------------------------------------
+
+/// Octets of a request line and its header fields together; a token and the longest filter fit
+/// twenty times.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Octets that hyper may hold for one connection before it waits for us or for the client.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the one read buffer that all connections share.
+pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
+/// Octets of a request body, as in PocketBase.
+pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Octets of all request bodies held at the same time: what a small machine can spare.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Fields of a query string or of a form, as in Go.
+pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Connections open at once, where the limit of open files allows as many.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+/// Connections are at most the limit of open files divided by this.
+pub const HTTP_OPEN_FILES_PER_CONNECTION: usize = 4;
+/// One network may hold at most all connections divided by this.
+pub const HTTP_NETWORK_SHARE: usize = 4;
+/// Seconds from the first octet of a request (or from the connect) to the end of its header.
+pub const HTTP_HEAD_SECS_MAX: u64 = 15;
+/// Seconds for a request body in all, as in PocketBase.
+pub const HTTP_BODY_SECS_MAX: u64 = 300;
+/// Seconds without an octet of an announced body.
+pub const HTTP_BODY_STALL_SECS_MAX: u64 = 20;
+/// Seconds for sending a response in all, as in PocketBase.
+pub const HTTP_WRITE_SECS_MAX: u64 = 300;
+/// Seconds without the client taking an octet of a response.
+pub const HTTP_WRITE_STALL_SECS_MAX: u64 = 20;
+/// Seconds between two requests on a connection kept alive.
+pub const HTTP_IDLE_SECS_MAX: u64 = 75;
+/// Milliseconds for which what a client still sends is thrown away, so that it sees our refusal
+/// before the reset.
+pub const HTTP_LINGER_MILLIS_MAX: u64 = 2000;
+/// Octets thrown away in that time.
+pub const HTTP_LINGER_BYTES_MAX: usize = 64 << 20;
+/// Milliseconds for requests in flight when the server stops, as in PocketBase.
+pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
+/// Milliseconds without accepting after an error such as EMFILE.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Connections accepted before the reactor gets its turn.
+pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
+/// Seconds between two log lines about the same trouble of the listener.
+pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
+
+const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
+const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
+const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
 // ---- DNS service --------------------------------------------------------------------------
 
 /// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
@@ -110,3 +164,39 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 4;
 pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
 /// How long the command line looks for the server that holds the lock, or for the lock.
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+// ---- The store ----------------------------------------------------------------------------
+
+/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
+/// make the first of them wait longer.
+pub const WRITE_GROUP_JOBS_MAX: usize = 128;
+/// Writes that wait for the writer; a caller beyond waits for room.
+pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
+/// Reads that wait for a reader; a caller beyond waits for room.
+pub const READ_QUEUE_JOBS_MAX: usize = 256;
+
+const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- Sign-in ------------------------------------------------------------------------------
+
+/// Bcrypt's cost of a password hash, as in PocketBase.
+pub const PASSWORD_COST: u32 = 10;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Octets of a new password: bcrypt reads 72, and the last is its own.
+pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Characters of what a client sends as identity or password.
+pub const CREDENTIAL_CHARS_MAX: usize = 255;
+/// Password hashes computed at once: each takes a core for 50 ms and more.
+pub const PASSWORD_JOBS_MAX: usize = 2;
+/// Password hashes that wait for their turn; a caller beyond is turned away.
+pub const PASSWORD_QUEUE_MAX: usize = 16;
+/// Failed sign-ins of one network within a window.
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Seconds of that window.
+pub const SIGN_IN_WINDOW_SECS: u64 = 60;
+/// Networks whose failures are counted at the same time.
+pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
+/// Octets of a token that is looked at: ours have some 250.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+pub const EMAIL_BYTES_MAX: usize = 254;
