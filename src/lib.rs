@@ -1,6 +1,7 @@
 //! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
+pub mod auth;
 pub mod clock;
 pub mod limits;
 
@@ -10,6 +11,10 @@ pub mod masterfile;
 pub mod wire;
 pub mod zone;
 
+pub mod config;
+pub mod http;
+pub mod dns;
+pub mod limits;
 pub mod model;
 pub mod publish;
 pub mod records;
