@@ -2,8 +2,17 @@
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
 pub mod clock;
-pub mod dns;
 pub mod limits;
-pub mod rr;
+
 pub mod wire;
 pub mod zone;
+pub mod dns;
+
+pub mod model;
+pub mod rr;
+pub mod store;
+pub mod publish;
+
+pub mod http;
+
+pub mod sys;

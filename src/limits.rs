@@ -44,3 +44,122 @@ pub const ADDITIONAL_NAMES_MAX: usize = 32;
 const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+// ---- HTTP ---------------------------------------------------------------------------------
+
+/// Octets of a request line and its header fields together; a token and the longest filter fit
+/// twenty times.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Octets that hyper may hold for one connection before it waits for us or for the client.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the one read buffer that all connections share.
+pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
+/// Octets of a request body, as in PocketBase.
+pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Octets of all request bodies held at the same time: what a small machine can spare.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Fields of a query string or of a form, as in Go.
+pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Connections open at once, where the limit of open files allows as many.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+/// Connections are at most the limit of open files divided by this.
+pub const HTTP_OPEN_FILES_PER_CONNECTION: usize = 4;
+/// One network may hold at most all connections divided by this.
+pub const HTTP_NETWORK_SHARE: usize = 4;
+/// Seconds from the first octet of a request (or from the connect) to the end of its header.
+pub const HTTP_HEAD_SECS_MAX: u64 = 15;
+/// Seconds for a request body in all, as in PocketBase.
+pub const HTTP_BODY_SECS_MAX: u64 = 300;
+/// Seconds without an octet of an announced body.
+pub const HTTP_BODY_STALL_SECS_MAX: u64 = 20;
+/// Seconds for sending a response in all, as in PocketBase.
+pub const HTTP_WRITE_SECS_MAX: u64 = 300;
+/// Seconds without the client taking an octet of a response.
+pub const HTTP_WRITE_STALL_SECS_MAX: u64 = 20;
+/// Seconds between two requests on a connection kept alive.
+pub const HTTP_IDLE_SECS_MAX: u64 = 75;
+/// Milliseconds for which what a client still sends is thrown away, so that it sees our refusal
+/// before the reset.
+pub const HTTP_LINGER_MILLIS_MAX: u64 = 2000;
+/// Octets thrown away in that time.
+pub const HTTP_LINGER_BYTES_MAX: usize = 64 << 20;
+/// Milliseconds for requests in flight when the server stops, as in PocketBase.
+pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
+/// Milliseconds without accepting after an error such as EMFILE.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Connections accepted before the reactor gets its turn.
+pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
+/// Seconds between two log lines about the same trouble of the listener.
+pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
+
+const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
+const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
+const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
+
+// ---- The store ----------------------------------------------------------------------------
+
+/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
+/// make the first of them wait longer.
+pub const WRITE_GROUP_JOBS_MAX: usize = 128;
+/// Writes that wait for the writer; a caller beyond waits for room.
+pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
+/// Reads that wait for a reader; a caller beyond waits for room.
+pub const READ_QUEUE_JOBS_MAX: usize = 256;
+
+const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- DNS over UDP and TCP ------------------------------------------------------------------
+
+/// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
+pub const DNS_UDP_BATCH_MAX: usize = 32;
+/// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
+/// are about a millisecond.
+pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
+/// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
+pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
+/// How long a full send buffer may hold up the UDP task before its replies are dropped.
+pub const DNS_UDP_SEND_WAIT_MS_MAX: u64 = 20;
+/// The receive buffer to ask the kernel for; it gives less where `net.core.rmem_max` is less.
+pub const DNS_UDP_KERNEL_BUFFER_BYTES: usize = 1 << 20;
+/// TCP connections at once, unless the limit on open files allows fewer.
+pub const DNS_TCP_CONNECTIONS_MAX: usize = 10_000;
+/// One client's part of the connections: one address never holds more than a sixteenth.
+pub const DNS_TCP_CLIENT_SHARE: usize = 16;
+/// How long a TCP connection may stay silent between messages (RFC 7766 §6.2.3: a few seconds).
+pub const DNS_TCP_IDLE_SECS_MAX: u64 = 10;
+/// How long a message may take from its first octet to its last.
+pub const DNS_TCP_MESSAGE_SECS_MAX: u64 = 4;
+/// How long a client may take to make room for replies.
+pub const DNS_TCP_WRITE_SECS_MAX: u64 = 4;
+/// Octets to ask for at a time: many queries in one read, and little to keep when a client sends
+/// them without reading the replies.
+pub const DNS_TCP_READ_BYTES: usize = 4096;
+/// Octets that all connections may keep between them: parts of messages, replies not yet taken.
+pub const DNS_TCP_BUFFERED_BYTES_MAX: usize = 4 << 20;
+/// Connections waiting to be accepted.
+pub const DNS_TCP_BACKLOG_MAX: i32 = 1024;
+/// Connections accepted before the reactor looks at everything else.
+pub const DNS_TCP_ACCEPTS_PER_PASS_MAX: usize = 32;
+/// Pause after an error on a listening socket: it will not be better at once.
+pub const LISTENER_PAUSE_MS: u64 = 100;
+/// Times that a pair of free ports with one number is looked for.
+pub const BIND_ATTEMPTS_MAX: usize = 64;
+/// Between two log lines of one kind that the network can cause.
+pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
+
+const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
+const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
+
+// ---- The process -----------------------------------------------------------------------------
+
+/// Threads of the pool for blocking work. Its users (two password hashes at once, the terminal)
+/// are bounded as well.
+pub const BLOCKING_THREADS_MAX: usize = 4;
+/// Arenas of glibc's allocator: one for the executor, one for all other threads.
+pub const MALLOC_ARENAS_MAX: i32 = 2;
+/// From this size on glibc maps an allocation by itself and unmaps it when freed.
+pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;

@@ -1,0 +1,13 @@
+//! What PocketBase data is: collections, fields, values, records, ids. Pure: no SQL, no HTTP, no
+//! clock. `store` fills these types from the database, `records` and `api` judge and print them.
+//!
+//! Absent on purpose: rules and filters (their own room when they come) and any knowledge of DNS.
+
+pub mod collection;
+pub mod ids;
+pub mod record;
+pub mod value;
+
+pub use collection::{Collection, Field, FieldKind, Kind, Schema};
+pub use record::{ListQuery, Page, Record, Sort, SortKey};
+pub use value::Value;

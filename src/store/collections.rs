@@ -1,0 +1,1 @@
+//! Rows of `_collections`.

@@ -1,0 +1,144 @@
+//! The encrypted database: the only room with SQL, rusqlite or the key.
+//!
+//! Three threads own a connection each: one writer and two readers. A job is a closure; it runs
+//! on such a thread and gets verbs that take and give model types:
+//!
+//! ```text
+//!  store.write(f) ──► queue ──► writer: one transaction for all that wait, a savepoint each
+//!                                 │ COMMIT (one fsync)
+//!                                 ▼
+//!               Committed { events } ──► executor: apply events, then finish() ──► f's caller
+//!  store.read(f)  ──► queue ──► a reader: one snapshot per job ──► f's caller
+//! ```
+//!
+//! Invariants:
+//! - What a caller of [`Store::write`] was told is on disk: WAL, `synchronous=FULL`.
+//! - Events reach the executor in commit order, only after the commit, and before their caller
+//!   hears of it. A job is detached: once it is in the queue it runs and publishes, whether its
+//!   caller still listens or not.
+//! - One process writes: `lock` in the directory is held from [`open`] until the last thread ends.
+//! - No byte that a client sent reaches a file unencrypted, temporary files included.
+//!
+//! Absent on purpose: HTTP status codes, DNS names (a zone is text here), knowledge of what an
+//! event is, retries on "database is locked" (nobody else holds the lock), and locks of our own.
+
+mod collections;
+mod error;
+mod keyslot;
+mod migrate;
+mod open;
+mod reader;
+mod records;
+mod secret;
+mod writer;
+mod zones;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::error::{JobError, OpenError, StoreError};
+pub use self::keyslot::{KeyPlace, KeySource, key_file_beside, key_source};
+pub use self::open::{Opened, Running, open};
+pub use self::reader::Reader;
+pub use self::secret::{Secret, Subkeys};
+pub use self::writer::{Committed, Tx};
+pub use self::zones::{DnsRow, DnsRowRef, zone_key};
+
+use crate::model::Schema;
+use smol::channel::{Sender, bounded};
+
+/// The handle through which the executor reaches the store; cheap to clone. `E` is what the caller
+/// wants published after a commit: the store carries it and never looks inside.
+pub struct Store<E> {
+    writes: Sender<writer::Job<E>>,
+    reads: Sender<reader::Job>,
+    schema: Arc<Schema>,
+}
+
+impl<E> Clone for Store<E> {
+    fn clone(&self) -> Self {
+        Self {
+            writes: self.writes.clone(),
+            reads: self.reads.clone(),
+            schema: Arc::clone(&self.schema),
+        }
+    }
+}
+
+impl<E: Send + 'static> Store<E> {
+    /// Runs `work` on a reader thread, on one snapshot of the database that holds every write that
+    /// was answered before. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// What `work` returned, or that the store was closed.
+    pub async fn read<T, X, F>(&self, work: F) -> Result<T, JobError<X>>
+    where
+        T: Send + 'static,
+        X: Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, X> + Send + 'static,
+    {
+        let (reply, answer) = bounded(1);
+        let job: reader::Job = Box::new(move |reader| {
+            let outcome = match reader {
+                Ok(reader) => work(reader).map_err(JobError::Refused),
+                Err(error) => Err(JobError::Store(error)),
+            };
+            // A caller that hung up needs no answer.
+            reply.try_send(outcome).ok();
+        });
+        self.reads.send(job).await.map_err(|_| JobError::Store(StoreError::Closed))?;
+        answer.recv().await.unwrap_or(Err(JobError::Store(StoreError::Closed)))
+    }
+
+    /// Runs `work` in a transaction on the writer thread. `Ok` of `work` means commit, `Err` undoes
+    /// what `work` did and nothing else. Returns when the change is durable and the executor has
+    /// called [`Committed::finish`]. Waits while the queue is full; dropping the future before then
+    /// drops the job, dropping it later changes nothing.
+    ///
+    /// # Errors
+    /// What `work` returned; or why the transaction that it was part of failed, in which case
+    /// nothing of it was published.
+    pub async fn write<T, X, F>(&self, work: F) -> Result<T, JobError<X>>
+    where
+        T: Send + 'static,
+        X: Send + 'static,
+        F: FnOnce(&mut Tx<'_, E>) -> Result<T, X> + Send + 'static,
+    {
+        let (reply, answer) = bounded(1);
+        let job: writer::Job<E> = Box::new(move |tx| {
+            let outcome = work(tx);
+            writer::Verdict {
+                keep: outcome.is_ok(),
+                reply: Box::new(move |failure| {
+                    let outcome = match failure {
+                        None => outcome.map_err(JobError::Refused),
+                        Some(error) => Err(JobError::Store(error)),
+                    };
+                    // A caller that hung up needs no answer.
+                    reply.try_send(outcome).ok();
+                }),
+            }
+        });
+        self.writes.send(job).await.map_err(|_| JobError::Store(StoreError::Closed))?;
+        answer.recv().await.unwrap_or(Err(JobError::Store(StoreError::Closed)))
+    }
+
+    /// All collections by id and by name.
+    #[must_use]
+    pub fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.schema)
+    }
+
+    /// Takes no more jobs. Those in the queues still run; then the threads end and the channel of
+    /// commits closes, so that whoever publishes ends too. [`Running::join`] waits for it.
+    pub fn close(&self) {
+        self.writes.close();
+        self.reads.close();
+    }
+}
+
+/// Whether `dir` already holds a store. Reads only.
+#[must_use]
+pub fn exists(dir: &Path) -> bool {
+    dir.join(keyslot::SLOT_NAME).exists()
+}
