@@ -2,3 +2,6 @@
 
 pub mod dns;
 pub mod zonefile;
+
+#[cfg(test)]
+mod testing;

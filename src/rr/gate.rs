@@ -35,16 +35,14 @@ const RECORD_FIXED_BYTES: usize = 12;
 /// `ttl_default_secs` in place of a TTL of 0.
 ///
 /// # Errors
-/// The first rule that the row breaks. One of them is that the name is written as [`normalize`]
-/// writes it, in whatever case: all rows of an owner name are found by that text, so a row under
-/// another could not be judged beside them.
+/// The first rule that the row breaks. One of them is that zone and name are written as they print,
+/// in whatever case and with or without the final dot: by these texts the rows of a zone and of an
+/// owner name are found, and a row under another could not be judged beside them.
 pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
     let zone = parse_zone(&row.zone)?;
+    require_printed("zone", &zone, &row.zone)?;
     let owner = parse_owner(&row.name, &zone)?;
-    if !is_written(&owner, &row.name) {
-        let rule = format!("A stored name is absolute: this one has to be written as {owner}");
-        return Err(Refusal::new("name", CODE_INVALID, rule));
-    }
+    require_printed("name", &owner, &row.name)?;
     let rtype = parse_type(&row.record_type)?;
     let ttl = match u32::try_from(row.ttl) {
         Ok(0) => ttl_default_secs,
@@ -116,18 +114,26 @@ fn parse_owner(text: &str, zone: &Name) -> Result<Name, Refusal> {
     Name::parse_owner(text, zone).map_err(|error| bad_name("name", &error))
 }
 
-/// Is `text` how this name prints, but for its case?
-fn is_written(name: &Name, text: &str) -> bool {
+/// Refuses a text that is not how `name` prints, but for its case and its final dot.
+fn require_printed(field: &'static str, name: &Name, text: &str) -> Result<(), Refusal> {
     struct Rest<'t>(&'t [u8]);
     impl fmt::Write for Rest<'_> {
         fn write_str(&mut self, part: &str) -> fmt::Result {
+            if self.0.is_empty() && part == "." {
+                return Ok(());
+            }
             let (head, tail) = self.0.split_at_checked(part.len()).ok_or(fmt::Error)?;
             self.0 = tail;
             if head.eq_ignore_ascii_case(part.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
         }
     }
     let mut rest = Rest(text.as_bytes());
-    name::write_text(name.as_wire(), &mut rest).is_ok() && rest.0.is_empty()
+    if name::write_text(name.as_wire(), &mut rest).is_ok() && rest.0.is_empty() {
+        return Ok(());
+    }
+    let rule =
+        format!("A stored {field} is absolute, without needless escapes: this one is \"{name}\".");
+    Err(Refusal::new(field, CODE_INVALID, rule))
 }
 
 fn parse_type(text: &str) -> Result<Rtype, Refusal> {
@@ -464,8 +470,8 @@ mod tests {
     }
 
     #[test]
-    fn a_row_whose_name_is_not_in_its_stored_form_is_refused() {
-        for name in ["www", "@", "www.example.com", r"\119ww.example.com.", r"a\-b.example.com."] {
+    fn a_row_whose_names_are_not_in_their_stored_form_is_refused() {
+        for name in ["www", "@", r"\119ww.example.com.", r"a\-b.example.com."] {
             let mut row = row("example.com", name, 0, "A", A);
             let refusal = decode(&row, 30).expect_err(name);
             assert_eq!((refusal.field, refusal.code), ("name", CODE_INVALID), "{refusal}");
@@ -474,6 +480,10 @@ mod tests {
             row.name.make_ascii_uppercase();
             assert!(decode(&row, 30).is_ok(), "{row:?}");
         }
+        assert!(decode(&row("example.com", "www.example.com", 0, "A", A), 30).is_ok());
+        assert!(decode(&row(".", "www.", 0, "A", A), 30).is_ok());
+        let refusal = decode(&row(r"\101xample.com", "www.example.com.", 0, "A", A), 30);
+        assert_eq!(refusal.expect_err("an escape").field, "zone");
     }
 
     #[test]
