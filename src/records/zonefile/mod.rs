@@ -396,3 +396,6 @@ fn row_from(zone: &Name, id: &str, rr: &Rr) -> Row {
         content: codec::content_from_rdata(rr.rtype, &rr.rdata),
     }
 }
+
+#[cfg(test)]
+mod tests;
