@@ -39,9 +39,28 @@ const RECORD_FIXED_BYTES: usize = 12;
 /// in whatever case and with or without the final dot: by these texts the rows of a zone and of an
 /// owner name are found, and a row under another could not be judged beside them.
 pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
+    let zone = decode_zone(row)?;
+    let rr = decode_within(&zone, row, ttl_default_secs)?;
+    Ok((zone, rr))
+}
+
+/// The first half of [`decode`]: the zone of a stored row. It depends on that text alone, so whoever
+/// reads many rows of a zone need not read it again for each.
+///
+/// # Errors
+/// When the text is no name, or not written as a name prints.
+pub fn decode_zone(row: &Row) -> Result<Name, Refusal> {
     let zone = parse_zone(&row.zone)?;
     require_printed("zone", &zone, &row.zone)?;
-    let owner = parse_owner(&row.name, &zone)?;
+    Ok(zone)
+}
+
+/// The second half of [`decode`]: the record of a stored row whose zone is known.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(zone: &Name, row: &Row, ttl_default_secs: u32) -> Result<Rr, Refusal> {
+    let owner = parse_owner(&row.name, zone)?;
     require_printed("name", &owner, &row.name)?;
     let rtype = parse_type(&row.record_type)?;
     let ttl = match u32::try_from(row.ttl) {
@@ -53,9 +72,9 @@ pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
         }
     };
     let mut rr = Rr { owner, rtype, ttl, rdata: Box::default() };
-    check(&zone, &rr)?;
-    rr.rdata = codec::rdata_from_content(rtype, &row.content, &zone)?;
-    Ok((zone, rr))
+    check(zone, &rr)?;
+    rr.rdata = codec::rdata_from_content(rtype, &row.content, zone)?;
+    Ok(rr)
 }
 
 /// Brings what a client sent into its stored form: the name absolute with its final dot, the type
@@ -81,7 +100,7 @@ pub fn normalize(row: &mut Row) -> Result<(), Refusal> {
 pub fn check(zone: &Name, rr: &Rr) -> Result<(), Refusal> {
     let Rr { owner, rtype, .. } = rr;
     if !owner.is_within(zone) {
-        let rule = format!("{owner} lies outside the zone {zone}.");
+        let rule = format!("\"{owner}\" lies outside the zone \"{zone}\".");
         return Err(Refusal::new("name", CODE_OUTSIDE_ZONE, rule));
     }
     if rtype.is_meta() {
@@ -126,6 +145,14 @@ fn require_printed(field: &'static str, name: &Name, text: &str) -> Result<(), R
             self.0 = tail;
             if head.eq_ignore_ascii_case(part.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
         }
+    }
+    // Without escapes and what would need one, a label takes its own octets and a dot or length.
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_.*".contains(octet);
+    let is_dotted = text.ends_with('.');
+    if name.as_wire().len() == text.len() + 2 - usize::from(is_dotted)
+        && text.as_bytes().iter().all(is_plain)
+    {
+        return Ok(());
     }
     let mut rest = Rest(text.as_bytes());
     if name::write_text(name.as_wire(), &mut rest).is_ok() && rest.0.is_empty() {
