@@ -4,17 +4,18 @@
 pub mod clock;
 pub mod limits;
 
-pub mod dns;
-pub mod masterfile;
 pub mod wire;
+pub mod masterfile;
 pub mod zone;
+pub mod dns;
 
 pub mod model;
-pub mod publish;
-pub mod records;
 pub mod rr;
 pub mod store;
+pub mod publish;
+pub mod records;
+pub mod auth;
 
 pub mod http;
-
+pub mod config;
 pub mod sys;
