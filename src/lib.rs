@@ -3,8 +3,8 @@
 
 pub mod auth;
 pub mod clock;
-pub mod http;
 pub mod dns;
+pub mod http;
 pub mod limits;
 pub mod model;
 pub mod publish;
