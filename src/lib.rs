@@ -1,6 +1,7 @@
 //! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
+pub mod api;
 pub mod auth;
 pub mod clock;
 pub mod dns;

@@ -1,7 +1,7 @@
 //! A new record.
 
 use super::{
-    Access, Input, Refused, access, check_kind, check_write, dns, input, row_of, stored, take_row,
+    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of, stored, take_row,
     validate,
 };
 use crate::auth::Identity;
@@ -36,6 +36,11 @@ pub fn create(
     let errors = validate::check(collection, &record, None, |id| {
         Ok::<_, Refused>(tx.record_by_id(collection, id)?.is_some())
     })?;
+    let errors = if errors.is_empty() {
+        check_owner(tx, collection, &record)?.into_iter().collect()
+    } else {
+        errors
+    };
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }

@@ -86,8 +86,17 @@ pub fn push_raw(out: &mut String, text: &str) {
     }
 }
 
-/// Appends a parsed value, keys sorted.
-pub fn push_json(out: &mut String, value: &Json) {
+/// In which order the keys of an object are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// As Go writes a map.
+    Sorted,
+    /// As Go writes a struct, where the value was read from one.
+    AsRead,
+}
+
+/// Appends a parsed value.
+pub fn push_json(out: &mut String, value: &Json, keys: Keys) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
@@ -99,13 +108,15 @@ pub fn push_json(out: &mut String, value: &Json) {
                 if index > 0 {
                     out.push(',');
                 }
-                push_json(out, item);
+                push_json(out, item, keys);
             }
             out.push(']');
         }
         Json::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| *key);
+            if keys == Keys::Sorted {
+                members.sort_unstable_by_key(|(key, _)| *key);
+            }
             out.push('{');
             for (index, (key, member)) in members.into_iter().enumerate() {
                 if index > 0 {
@@ -113,7 +124,7 @@ pub fn push_json(out: &mut String, value: &Json) {
                 }
                 push_str(out, key);
                 out.push(':');
-                push_json(out, member);
+                push_json(out, member, keys);
             }
             out.push('}');
         }
@@ -124,7 +135,7 @@ pub fn push_json(out: &mut String, value: &Json) {
 #[must_use]
 pub fn text(value: &Json) -> String {
     let mut out = String::new();
-    push_json(&mut out, value);
+    push_json(&mut out, value, Keys::Sorted);
     out
 }
 

@@ -35,7 +35,7 @@ pub use view::view;
 use crate::auth::Identity;
 use crate::model::{Collection, Kind, Record, Value, value};
 use crate::rr::{Refusal, Row};
-use crate::store::StoreError;
+use crate::store::{Reader, StoreError};
 
 /// What a client sent: the members of a JSON object.
 pub type Input = serde_json::Map<String, serde_json::Value>;
@@ -138,6 +138,34 @@ fn check_kind(collection: &Collection) -> Result<(), Refused> {
             Err(Refused::NotYet("Writing records of auth collections is not supported yet."))
         }
     }
+}
+
+/// System collections that belong to records of others name the owner: it has to be there.
+fn check_owner(
+    reader: &Reader<'_>,
+    collection: &Collection,
+    record: &Record,
+) -> Result<Option<FieldError>, StoreError> {
+    let names_owner = collection.system && collection.field("collectionRef").is_some();
+    if !names_owner || collection.field("recordRef").is_none() {
+        return Ok(None);
+    }
+    let owners = record.text(collection, "collectionRef");
+    let schema = reader.schema();
+    let Some(owners) = schema.find(owners).filter(|found| found.id == owners) else {
+        let message = "Missing or invalid collection";
+        let code = "validation_invalid_collection_id";
+        return Ok(Some(FieldError::new("collectionRef", code, message)));
+    };
+    if owners.kind != Kind::Auth {
+        let message = "Invalid collection type - must be auth";
+        let code = "validation_invalid_collection_type";
+        return Ok(Some(FieldError::new("collectionRef", code, message)));
+    }
+    let owner = reader.record_by_id(owners, record.text(collection, "recordRef"))?;
+    Ok(owner.is_none().then(|| {
+        FieldError::new("recordRef", "validation_invalid_record", "Missing or invalid record")
+    }))
 }
 
 // ---- coredns_records ----------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 use super::create::{keep_visible, set_dates};
 use super::{
-    Access, Input, Refused, access, check_kind, check_write, dns, input, row_of, stored, take_row,
+    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of, stored, take_row,
     validate,
 };
 use crate::auth::Identity;
@@ -36,6 +36,11 @@ pub fn update(
     let errors = validate::check(collection, &record, Some(old.id(collection)), |_| {
         Ok::<_, Refused>(false)
     })?;
+    let errors = if errors.is_empty() {
+        check_owner(tx, collection, &record)?.into_iter().collect()
+    } else {
+        errors
+    };
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }
