@@ -17,5 +17,6 @@ pub mod records;
 pub mod auth;
 
 pub mod http;
+pub mod api;
 pub mod config;
 pub mod sys;
