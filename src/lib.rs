@@ -4,18 +4,19 @@
 pub mod clock;
 pub mod limits;
 
-pub mod wire;
-pub mod masterfile;
-pub mod zone;
 pub mod dns;
+pub mod masterfile;
+pub mod wire;
+pub mod zone;
 
+pub mod auth;
 pub mod model;
-pub mod rr;
-pub mod store;
 pub mod publish;
 pub mod records;
-pub mod auth;
+pub mod rr;
+pub mod store;
 
-pub mod http;
+pub mod api;
 pub mod config;
+pub mod http;
 pub mod sys;
