@@ -5,6 +5,7 @@ pub mod clock;
 pub mod limits;
 
 pub mod wire;
+pub mod masterfile;
 pub mod zone;
 pub mod dns;
 
@@ -12,7 +13,9 @@ pub mod model;
 pub mod rr;
 pub mod store;
 pub mod publish;
+pub mod records;
+pub mod auth;
 
 pub mod http;
-
+pub mod config;
 pub mod sys;

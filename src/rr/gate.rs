@@ -16,6 +16,7 @@
 //! Absent: rules across owner names. Data below a zone cut or a DNAME is stored and occluded.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::{
     CODE_CONFLICT, CODE_INVALID, CODE_NOT_UNIQUE, CODE_OUTSIDE_ZONE, CODE_REQUIRED, CODE_SIZE,
@@ -30,14 +31,20 @@ const RECORD_FIXED_BYTES: usize = 12;
 
 // ---- one row -------------------------------------------------------------------------------
 
-/// Reads a row by all rules that look at nothing else: the zone's name, and the record with
+/// Reads a stored row by all rules that look at nothing else: the zone's name, and the record with
 /// `ttl_default_secs` in place of a TTL of 0.
 ///
 /// # Errors
-/// The first rule that the row breaks.
+/// The first rule that the row breaks. One of them is that the name is written as [`normalize`]
+/// writes it, in whatever case: all rows of an owner name are found by that text, so a row under
+/// another could not be judged beside them.
 pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
     let zone = parse_zone(&row.zone)?;
     let owner = parse_owner(&row.name, &zone)?;
+    if !is_written(&owner, &row.name) {
+        let rule = format!("A stored name is absolute: this one has to be written as {owner}");
+        return Err(Refusal::new("name", CODE_INVALID, rule));
+    }
     let rtype = parse_type(&row.record_type)?;
     let ttl = match u32::try_from(row.ttl) {
         Ok(0) => ttl_default_secs,
@@ -109,6 +116,20 @@ fn parse_owner(text: &str, zone: &Name) -> Result<Name, Refusal> {
     Name::parse_owner(text, zone).map_err(|error| bad_name("name", &error))
 }
 
+/// Is `text` how this name prints, but for its case?
+fn is_written(name: &Name, text: &str) -> bool {
+    struct Rest<'t>(&'t [u8]);
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let (head, tail) = self.0.split_at_checked(part.len()).ok_or(fmt::Error)?;
+            self.0 = tail;
+            if head.eq_ignore_ascii_case(part.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+    let mut rest = Rest(text.as_bytes());
+    name::write_text(name.as_wire(), &mut rest).is_ok() && rest.0.is_empty()
+}
+
 fn parse_type(text: &str) -> Result<Rtype, Refusal> {
     if text.is_empty() {
         return Err(Refusal::new("record_type", CODE_REQUIRED, "The type cannot be blank."));
@@ -178,9 +199,8 @@ pub fn resolve(zone: &Name, rows: &[(&str, &Rr)]) -> Served {
     served
 }
 
-/// Asks whether `candidate` may join `others`, the records at its owner name; its own former self
-/// must not be among them. What is served then is returned, its indices counting the candidate as
-/// the last row.
+/// Asks whether `candidate` may join `others`, the records at its owner name. What is served then
+/// is returned, its indices counting the candidate as the last row.
 ///
 /// # Errors
 /// When the candidate is one of the others again (RFC 2181 §5: a set), when it would not be served,
@@ -190,6 +210,31 @@ pub fn admit(
     candidate: (&str, &Rr),
     others: &[(&str, &Rr)],
 ) -> Result<Served, Refusal> {
+    admit_over(zone, candidate, others, &resolve(zone, others))
+}
+
+/// As [`admit`], for a candidate that takes the place of `old`, a record of the same owner name
+/// that is not among `others`: what `old` kept from being served, the candidate may as well.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_in_place_of(
+    zone: &Name,
+    old: (&str, &Rr),
+    candidate: (&str, &Rr),
+    others: &[(&str, &Rr)],
+) -> Result<Served, Refusal> {
+    let mut all = others.to_vec();
+    all.push(old);
+    admit_over(zone, candidate, others, &resolve(zone, &all))
+}
+
+fn admit_over(
+    zone: &Name,
+    candidate: (&str, &Rr),
+    others: &[(&str, &Rr)],
+    before: &Served,
+) -> Result<Served, Refusal> {
     let (_, rr) = candidate;
     if let Some((id, _)) = others.iter().find(|(_, other)| is_same_record(rr, other)) {
         let Rr { owner, rtype, .. } = rr;
@@ -198,11 +243,11 @@ pub fn admit(
         );
         return Err(Refusal::new("content", CODE_NOT_UNIQUE, rule));
     }
-    let before = resolve(zone, others);
     let mut all = others.to_vec();
     all.push(candidate);
     let after = resolve(zone, &all);
-    let was_refused = |at: usize| before.refused.iter().any(|(known, _)| *known == at);
+    let was_refused =
+        |at: usize| at < others.len() && before.refused.iter().any(|(known, _)| *known == at);
     // The candidate's own refusal says it best, and it is the last.
     match after.refused.iter().rev().find(|(at, _)| !was_refused(*at)) {
         Some((_, refusal)) => Err(refusal.clone()),
@@ -336,7 +381,7 @@ fn encoded_bytes(rr: &Rr) -> usize {
 }
 
 /// The rdata with the names in it in lower case, for the types whose names compare so.
-fn folded_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn folded_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
     let (before_names, names) = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => (0, 1),
         Rtype::SOA | Rtype::RP => (0, 2),
@@ -362,7 +407,7 @@ fn folded_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Served, admit, decode, normalize, resolve};
+    use super::{Served, admit, admit_in_place_of, decode, normalize, resolve};
     use crate::limits::RRSET_BYTES_MAX;
     use crate::rr::{
         CODE_CONFLICT, CODE_INVALID, CODE_NOT_UNIQUE, CODE_OUTSIDE_ZONE, CODE_REQUIRED, CODE_SIZE,
@@ -386,7 +431,8 @@ mod tests {
     }
 
     fn rr(owner: &str, ttl: u32, record_type: &str, content: &str) -> Rr {
-        let row = row("example.com", owner, i64::from(ttl), record_type, content);
+        let mut row = row("example.com", owner, i64::from(ttl), record_type, content);
+        normalize(&mut row).expect("a good row");
         decode(&row, 30).expect("a good row").1
     }
 
@@ -396,10 +442,11 @@ mod tests {
 
     #[test]
     fn a_row_becomes_a_record() {
-        let (zone, rr) = decode(&row("Example.com", "Www", 0, "a", A), 30).expect("good");
+        let (zone, rr) =
+            decode(&row("Example.com", "Www.example.com.", 0, "a", A), 30).expect("good");
         assert_eq!(
             (zone.to_string(), rr.owner.to_string()),
-            ("Example.com.".into(), "Www.Example.com.".into())
+            ("Example.com.".into(), "Www.example.com.".into())
         );
         assert_eq!((rr.rtype, rr.ttl, &*rr.rdata), (Rtype::A, 30, &[192, 0, 2, 1][..]));
         for (name, ttl, record_type, content) in [
@@ -410,7 +457,21 @@ mod tests {
             ("sub", 1, "NS", HOST),
             ("sub", 1, "type65400", r#"{"rdata":""}"#),
         ] {
-            let row = row("example.com.", name, ttl, record_type, content);
+            let mut row = row("example.com.", name, ttl, record_type, content);
+            normalize(&mut row).expect(name);
+            assert!(decode(&row, 30).is_ok(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_whose_name_is_not_in_its_stored_form_is_refused() {
+        for name in ["www", "@", "www.example.com", r"\119ww.example.com.", r"a\-b.example.com."] {
+            let mut row = row("example.com", name, 0, "A", A);
+            let refusal = decode(&row, 30).expect_err(name);
+            assert_eq!((refusal.field, refusal.code), ("name", CODE_INVALID), "{refusal}");
+            normalize(&mut row).expect(name);
+            assert!(decode(&row, 30).is_ok(), "{row:?}");
+            row.name.make_ascii_uppercase();
             assert!(decode(&row, 30).is_ok(), "{row:?}");
         }
     }
@@ -439,8 +500,9 @@ mod tests {
             (("example.com", "@", 0, "CNAME", HOST), "name", CODE_CONFLICT),
         ];
         for ((zone, name, ttl, record_type, content), field, code) in cases {
-            let row = row(zone, name, ttl, record_type, content);
-            let refusal = decode(&row, 30).expect_err(&format!("{row:?}"));
+            let mut row = row(zone, name, ttl, record_type, content);
+            let result = normalize(&mut row).and_then(|()| decode(&row, 30));
+            let refusal = result.expect_err(&format!("{row:?}"));
             assert_eq!((refusal.field, refusal.code), (field, code), "{row:?}: {refusal}");
         }
     }
@@ -564,6 +626,10 @@ mod tests {
             (served.sets.len(), served.sets[0].rdata.len(), served.refused.len()),
             (1, 2, 1)
         );
+        // Nor one that the candidate's former self kept out.
+        assert!(admit_in_place_of(&zone, ("1", &a), ("1", &b), &[("2", &cname)]).is_ok());
+        assert!(admit_in_place_of(&zone, ("1", &a), ("1", &cname2), &[("2", &cname)]).is_ok());
+        assert!(admit_in_place_of(&zone, ("2", &a), ("2", &cname2), &[("1", &cname)]).is_err());
     }
 
     /// xorshift64*: the same numbers for the same seed.

@@ -1,0 +1,182 @@
+//! What a write to `coredns_records` means for DNS: the gate before it, the serial and the event
+//! with it, all in the transaction of the write.
+//!
+//! ```text
+//! write_row:  read the owner names concerned → admit the new row → write
+//!             → read them again → served differently? serial + 1, publish the owners' sets
+//! ```
+//!
+//! - What is published is what the transaction reads back, so the index can hold nothing that the
+//!   database does not.
+//! - The serial of a zone grows by one exactly when what is served of it changes (RFC 1982: it
+//!   never goes back); a write that changes nothing, or only rows that are not served, leaves it.
+
+use crate::clock;
+use crate::publish::Event;
+use crate::rr::{Refusal, Row, gate};
+use crate::store::{DnsRow, DnsRowRef, Reader, StoreError, Tx};
+use crate::wire::{Name, OwnerSets, Rr, RrSet};
+use crate::zone::ZoneChange;
+
+/// The collection whose records are DNS records.
+pub const COLLECTION: &str = "coredns_records";
+
+/// Why a row was not written. The transaction is to be given up then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteRefused {
+    /// The gate does not let it in.
+    #[error(transparent)]
+    Gate(#[from] Refusal),
+    /// The database failed, or a unique index refused the row.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs `write`, which turns the stored row `old` into `new`: `None` and a row for a creation, a
+/// row and `None` for a deletion. `new` is in its stored form ([`gate::normalize`]), its id set.
+/// `ttl_default_secs` stands for a TTL of 0. A row that moves to another owner name or zone
+/// changes both.
+///
+/// # Errors
+/// When the gate refuses `new` beside the rows that `old` leaves behind, before `write` has run; or
+/// when the database fails.
+pub fn write_row<T>(
+    tx: &mut Tx<'_, Event>,
+    old: Option<&Row>,
+    new: Option<&Row>,
+    ttl_default_secs: u32,
+    write: impl FnOnce(&mut Tx<'_, Event>) -> Result<T, StoreError>,
+) -> Result<T, WriteRefused> {
+    let new = new.map(|row| Decoded::read(row, ttl_default_secs)).transpose()?;
+    // A stored row that the gate refuses was never served, so nothing changes where it stood.
+    let old = old.and_then(|row| Decoded::read(row, ttl_default_secs).ok());
+    let mut places: Vec<Place> = Vec::with_capacity(2);
+    for row in old.iter().chain(&new) {
+        if !places.iter().any(|place| place.holds(row)) {
+            places.push(Place::read(tx, &row.zone, &row.rr.owner, ttl_default_secs)?);
+        }
+    }
+    if let Some(new) = &new
+        && let Some(place) = places.iter().find(|place| place.holds(new))
+    {
+        place.admit(old.as_ref(), new)?;
+    }
+    let written = write(tx)?;
+    for place in &mut places {
+        let after = Place::read(tx, &place.zone, &place.owner, ttl_default_secs)?;
+        place.change = (after.sets != place.sets).then_some(after.sets);
+    }
+    publish(tx, places)?;
+    Ok(written)
+}
+
+/// A row that the gate has let pass by itself.
+struct Decoded<'r> {
+    id: &'r str,
+    zone: Name,
+    rr: Rr,
+}
+
+impl<'r> Decoded<'r> {
+    fn read(row: &'r Row, ttl_default_secs: u32) -> Result<Self, Refusal> {
+        let (zone, rr) = gate::decode(row, ttl_default_secs)?;
+        Ok(Self { id: &row.id, zone, rr })
+    }
+}
+
+/// An owner name of a zone, and what it held when it was read.
+struct Place {
+    zone: Name,
+    owner: Name,
+    rows: Vec<(String, Rr)>,
+    sets: Vec<RrSet>,
+    /// What it serves after the write, where that is something else.
+    change: Option<Vec<RrSet>>,
+}
+
+impl Place {
+    fn read(
+        reader: &Reader<'_>,
+        zone: &Name,
+        owner: &Name,
+        ttl_default_secs: u32,
+    ) -> Result<Self, StoreError> {
+        let stored = reader.dns_rows_at(&owner.to_string())?;
+        let rows: Vec<(String, Rr)> = stored
+            .into_iter()
+            .filter_map(|row| {
+                let row = row_of(row);
+                let (of_zone, rr) = gate::decode(&row, ttl_default_secs).ok()?;
+                (of_zone == *zone).then_some((row.id, rr))
+            })
+            .collect();
+        let sets = gate::resolve(zone, &borrowed(&rows)).sets;
+        Ok(Self { zone: zone.clone(), owner: owner.clone(), rows, sets, change: None })
+    }
+
+    fn holds(&self, row: &Decoded<'_>) -> bool {
+        self.owner == row.rr.owner && self.zone == row.zone
+    }
+
+    /// Asks the gate whether `new` may join the rows here, but for `old`, which goes.
+    fn admit(&self, old: Option<&Decoded<'_>>, new: &Decoded<'_>) -> Result<(), Refusal> {
+        let goes = old.map(|old| old.id);
+        let mut others = borrowed(&self.rows);
+        others.retain(|(id, _)| Some(*id) != goes);
+        let candidate = (new.id, &new.rr);
+        match old.filter(|old| self.holds(old)) {
+            Some(old) => {
+                gate::admit_in_place_of(&self.zone, (old.id, &old.rr), candidate, &others)?
+            }
+            None => gate::admit(&self.zone, candidate, &others)?,
+        };
+        Ok(())
+    }
+}
+
+/// Counts the serials of the changed zones up and publishes what their owner names serve now.
+fn publish(tx: &mut Tx<'_, Event>, places: Vec<Place>) -> Result<(), StoreError> {
+    let mut changes: Vec<ZoneChange> = Vec::new();
+    for Place { zone, owner, change, .. } in places {
+        let Some(sets) = change else { continue };
+        let owner = OwnerSets { owner, sets };
+        match changes.iter_mut().find(|change| change.zone == zone) {
+            Some(change) => change.owners.push(owner),
+            None => {
+                let serial = tx.bump_zone_serial(&zone.to_string(), clock::unix_secs())?;
+                changes.push(ZoneChange { zone, serial, owners: vec![owner] });
+            }
+        }
+    }
+    for change in changes {
+        tx.publish(Event::Changed(change));
+    }
+    Ok(())
+}
+
+pub(super) fn borrowed(rows: &[(String, Rr)]) -> Vec<(&str, &Rr)> {
+    rows.iter().map(|(id, rr)| (&**id, rr)).collect()
+}
+
+/// A row of the store as the gate takes it.
+#[must_use]
+pub fn row_of(row: DnsRow) -> Row {
+    let DnsRow { id, zone, name, ttl, record_type, content } = row;
+    Row { id, zone, name, ttl, record_type, content }
+}
+
+/// The same for a row that is still in SQLite's memory, into a buffer that serves for all of them.
+pub fn refill(buffer: &mut Row, row: DnsRowRef<'_>) {
+    let DnsRowRef { id, zone, name, ttl, record_type, content } = row;
+    buffer.ttl = ttl;
+    for (text, stored) in [
+        (&mut buffer.id, id),
+        (&mut buffer.zone, zone),
+        (&mut buffer.name, name),
+        (&mut buffer.record_type, record_type),
+        (&mut buffer.content, content),
+    ] {
+        text.clear();
+        text.push_str(stored);
+    }
+}
