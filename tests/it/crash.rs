@@ -48,7 +48,9 @@ fn nothing_acknowledged_is_lost_however_often_it_is_killed() {
                     let (token, acknowledged) = (token.clone(), acknowledged.clone());
                     let rng = Rng::new(rng.next());
                     let prefix = format!("w{writer}-{round}");
-                    scope.spawn(move || write_until_killed(http, token, &prefix, known, rng, &acknowledged))
+                    scope.spawn(move || {
+                        write_until_killed(http, token, &prefix, known, rng, &acknowledged)
+                    })
                 })
                 .collect();
             for _ in 0..20 + rng.below(150) {
@@ -154,7 +156,8 @@ fn a_disk_that_fills_up_refuses_writes_and_serves_on() {
     for at in 0..400 {
         let name = format!("n{at}.example.test.");
         let text = json!({"text": "x".repeat(20_000)});
-        let reply = rest.call("POST", RECORDS, Some(&record("example.test.", &name, 60, "TXT", text)));
+        let reply =
+            rest.call("POST", RECORDS, Some(&record("example.test.", &name, 60, "TXT", text)));
         if reply.status == 200 {
             kept.push(name);
         } else {

@@ -29,7 +29,8 @@ fn a_marker_is_in_no_file() {
     rest.token = signed_in["token"].as_str().expect("text").to_owned();
     let text = json!({"text": "textmarker8831"});
     rest.create(&record("zonemarker8831.test.", "namemarker8831", 60, "TXT", text));
-    let markers = ["passwordmarker8831", "textmarker8831", "zonemarker8831", "namemarker8831", EMAIL];
+    let markers =
+        ["passwordmarker8831", "textmarker8831", "zonemarker8831", "namemarker8831", EMAIL];
     let search = |when: &str| {
         for path in files_below(&home.data()).into_iter().chain(files_below(&temporary)) {
             // The socket's and the lock's files are no exception.

@@ -33,7 +33,10 @@ fn writers_make_no_query_wait_or_go_missing() {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    rest.update(&id, &json!({"content": {"ip": format!("192.0.2.{}", count % 256)}}));
+                    rest.update(
+                        &id,
+                        &json!({"content": {"ip": format!("192.0.2.{}", count % 256)}}),
+                    );
                     writes.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -112,7 +112,10 @@ fn a_wal_that_ends_anywhere_opens_with_every_acknowledged_record() {
         ] {
             let names = names_with_wal(&home, octets);
             for wanted in 0..=at {
-                assert!(names.contains(&format!("h{wanted}")), "{what} at {length}: h{wanted} is lost");
+                assert!(
+                    names.contains(&format!("h{wanted}")),
+                    "{what} at {length}: h{wanted} is lost"
+                );
             }
             if what == "cut" {
                 let beyond = format!("h{}", at + 1);

@@ -48,7 +48,9 @@ fn who_is_no_superuser_is_kept_out() {
         &rest,
         vec![
             sign_in("wrong password").json(json!({"identity": EMAIL, "password": "x"})).has(failed),
-            sign_in("unknown").json(json!({"identity": "no@example.com", "password": "x"})).has(failed),
+            sign_in("unknown")
+                .json(json!({"identity": "no@example.com", "password": "x"}))
+                .has(failed),
             sign_in("nothing given").json(json!({})).has(&[
                 r#""identity":{"code":"validation_required","message":"Cannot be blank."}"#,
                 r#""password":{"code":"validation_required","message":"Cannot be blank."}"#,

@@ -18,7 +18,15 @@ fn collections_are_those_of_a_fresh_pocketbase_with_the_plugin() {
     assert_eq!(list["totalItems"], 7);
     assert_eq!(
         told("name"),
-        ["_authOrigins", "_externalAuths", "_mfas", "_otps", "_superusers", "coredns_records", "users"]
+        [
+            "_authOrigins",
+            "_externalAuths",
+            "_mfas",
+            "_otps",
+            "_superusers",
+            "coredns_records",
+            "users"
+        ]
     );
     assert_eq!(
         told("id"),
@@ -58,7 +66,9 @@ fn collections_are_those_of_a_fresh_pocketbase_with_the_plugin() {
     assert_eq!(records["fields"][0]["autogeneratePattern"], "[1-9][0-9]{17}");
     assert_eq!(
         records["indexes"],
-        json!(["CREATE INDEX `idx_nRNNJl6OY9` ON `coredns_records` (\n  `zone`,\n  `name`,\n  `record_type`\n)"])
+        json!([
+            "CREATE INDEX `idx_nRNNJl6OY9` ON `coredns_records` (\n  `zone`,\n  `name`,\n  `record_type`\n)"
+        ])
     );
     for rule in ["listRule", "viewRule", "createRule", "updateRule", "deleteRule"] {
         assert!(records[rule].is_null(), "{rule}: {records}");
@@ -85,7 +95,13 @@ fn a_collection_is_found_by_name_in_any_case_and_by_id() {
                 .has(&[r#""type":"auth""#])
                 .lacks(&[r#""secret":"#]),
             get("a page", "/api/collections?perPage=2&page=2&sort=name", 200)
-                .has(&[r#""page":2"#, r#""perPage":2"#, r#""totalItems":7"#, r#""totalPages":4"#, r#""name":"_mfas""#])
+                .has(&[
+                    r#""page":2"#,
+                    r#""perPage":2"#,
+                    r#""totalItems":7"#,
+                    r#""totalPages":4"#,
+                    r#""name":"_mfas""#,
+                ])
                 .lacks(&["_authOrigins"]),
         ],
     );

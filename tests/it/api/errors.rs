@@ -101,8 +101,10 @@ fn bad_requests_get_the_envelope() {
             create("no body", 400).has(&[r#""message":"Failed to create record.""#]),
             create("a list", 400).json(json!([1])).has(nothing),
             create("cut short", 400).raw("application/json", "{").has(nothing),
-            create("a deep one", 400)
-                .raw("application/json", Box::leak(format!("{}1", "[".repeat(100_000)).into_boxed_str())),
+            create("a deep one", 400).raw(
+                "application/json",
+                Box::leak(format!("{}1", "[".repeat(100_000)).into_boxed_str()),
+            ),
             get("no route", "/api/nope", 404).has(&[r#""message":"File not found.""#]),
             get("no such record", format!("{RECORDS}/999999999999999999"), 404)
                 .has(&[r#""message":"The requested resource wasn't found.""#]),

@@ -26,7 +26,8 @@ fn a_master_file_means_to_us_what_it_means_to_knot() {
         }
         // Glue and zone cuts come in other sections.
         let mut everywhere = reply.answer.iter().chain(&reply.authority).chain(&reply.additional);
-        let is_there = everywhere.any(|ours| ours.folded() == without_serial(record, ours).folded());
+        let is_there =
+            everywhere.any(|ours| ours.folded() == without_serial(record, ours).folded());
         assert!(is_there, "{} is not in {}", record.text(), reply.show());
     }
 }
