@@ -8,11 +8,19 @@ pub mod control;
 pub mod http;
 pub mod dns;
 pub mod limits;
+pub mod limits;
+
+pub mod dns;
+pub mod masterfile;
+pub mod wire;
+pub mod zone;
+
 pub mod model;
 pub mod publish;
 pub mod records;
 pub mod rr;
-pub mod sys;
 pub mod store;
-pub mod wire;
-pub mod zone;
+
+pub mod http;
+
+pub mod sys;

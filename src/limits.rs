@@ -2,6 +2,8 @@
 //!
 //! A limit that follows from a standard cites it; a limit we chose says why in a word.
 
+use std::num::NonZeroU32;
+
 // ---- DNS names and messages ---------------------------------------------------------------
 
 /// Octets of a name on the wire, the final root label included (RFC 1035 §2.3.4).
@@ -27,6 +29,23 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- DNS service --------------------------------------------------------------------------
+
+/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
+/// which no path on the way fragments.
+pub const UDP_REPLY_BYTES_MAX: usize = 1232;
+/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
+pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
+/// Octets of a TCP message (RFC 1035 §4.2.2).
+pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
+pub const CHAIN_STEPS_MAX: usize = 16;
+/// Different target names whose addresses one answer adds.
+pub const ADDITIONAL_NAMES_MAX: usize = 32;
+
+const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
+// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
+const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
 // ---- HTTP ---------------------------------------------------------------------------------
 
 /// Octets of a request line and its header fields together; a token and the longest filter fit
@@ -99,6 +118,48 @@ const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
 
+// ---- The store ----------------------------------------------------------------------------
+
+/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
+/// make the first of them wait longer.
+pub const WRITE_GROUP_JOBS_MAX: usize = 128;
+/// Writes that wait for the writer; a caller beyond waits for room.
+pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
+/// Reads that wait for a reader; a caller beyond waits for room.
+pub const READ_QUEUE_JOBS_MAX: usize = 256;
+/// Records on a page of a list when the client does not say (PocketBase's `tools/search`).
+pub const LIST_PER_PAGE_DEFAULT: u64 = 30;
+/// Records on a page of a list, however many the client asks for (PocketBase's `tools/search`).
+pub const LIST_PER_PAGE_MAX: u64 = 1000;
+/// Characters that a secret needs, in a variable or a key file (32 random ones are 160 bits or more).
+pub const SECRET_CHARS_MIN: usize = 32;
+/// Bytes of a key file.
+pub const KEY_FILE_BYTES_MAX: usize = 4096;
+/// PBKDF2-HMAC-SHA256 rounds for a new key slot, once per start: a fifth of a second where the
+/// processor has SHA instructions, as much on a small board with fewer rounds.
+pub const PBKDF2_ROUNDS: NonZeroU32 =
+    NonZeroU32::new(if cfg!(target_arch = "x86_64") { 600_000 } else { 210_000 }).unwrap();
+/// Rounds that a stored slot may ask for: fewer were never written, more would be a stalled start.
+pub const PBKDF2_ROUNDS_MIN: u32 = 100_000;
+/// See [`PBKDF2_ROUNDS_MIN`].
+pub const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
+/// Stack of a store thread. Jobs parse JSON (128 levels) and SQL; touched pages only are resident.
+pub const STORE_STACK_BYTES: usize = 512 * 1024;
+/// Page cache of a connection. More bought no speed and cost resident memory.
+pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Compiled statements that a connection keeps.
+pub const DATABASE_STATEMENTS_MAX: usize = 24;
+/// Pages in the WAL at which the writer moves them into the database file after a commit: 4 MiB.
+pub const WAL_CHECKPOINT_PAGES: u32 = 1000;
+/// What a WAL that grew in a large transaction is cut back to.
+pub const WAL_KEPT_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Who else reads the database (a backup of the files, say) may hold us up this long.
+pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
+
+const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
+const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
+const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
 // ---- DNS over UDP and TCP ------------------------------------------------------------------
 
 /// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
@@ -165,14 +226,19 @@ pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
 /// How long the command line looks for the server that holds the lock, or for the lock.
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 // ---- The store ----------------------------------------------------------------------------
+// ---- Master files -------------------------------------------------------------------------
 
-/// Writes that share one transaction. More would not make an fsync cheaper per write, but would
-/// make the first of them wait longer.
-pub const WRITE_GROUP_JOBS_MAX: usize = 128;
-/// Writes that wait for the writer; a caller beyond waits for room.
-pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
-/// Reads that wait for a reader; a caller beyond waits for room.
-pub const READ_QUEUE_JOBS_MAX: usize = 256;
+/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
+/// 65,535 octets fit even when each is written as `\DDD`.
+pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Files that include each other, the first not counted.
+pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
+/// Includes in one parse.
+pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
+/// Lines that one `$GENERATE` makes.
+pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
+/// Octets of the words of one `$GENERATE`.
+pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
 
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
@@ -200,3 +266,11 @@ pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const EMAIL_BYTES_MAX: usize = 254;
+const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;

@@ -22,7 +22,10 @@ pub mod message;
 pub mod mmsg;
 pub mod request;
 pub mod respond;
+
 pub mod stats;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod throttle;
 pub mod udp;

@@ -29,13 +29,13 @@ use rusqlite::Connection;
 use smol::channel::{Receiver, Sender};
 
 use super::StoreError;
-use super::error::sqlite;
+use super::error::{chain, sqlite};
 use super::reader::Reader;
 use crate::limits::WRITE_GROUP_JOBS_MAX;
 use crate::model::Schema;
 
-/// A write in the queue.
-pub(super) type Job<E> = Box<dyn FnOnce(&mut Tx<'_, E>) -> Verdict + Send>;
+/// A write in the queue. When no transaction could be had it is told so, and only answers.
+pub(super) type Job<E> = Box<dyn FnOnce(Result<&mut Tx<'_, E>, StoreError>) -> Verdict + Send>;
 
 /// Tells the caller of a write: its own result, or why the group failed.
 type Reply = Box<dyn FnOnce(Option<StoreError>) + Send>;
@@ -114,6 +114,70 @@ fn commit_group<E>(
     schema: &Arc<Schema>,
     jobs: impl Iterator<Item = Job<E>>,
 ) -> Vec<Committed<E>> {
-    let _ = (connection, schema, jobs, sqlite("x"));
+    let mut group = Vec::new();
+    let mut outcome = begin(connection);
+    for job in jobs {
+        if let Err(failure) = &outcome {
+            (job(Err(failure.clone())).reply)(None);
+            continue;
+        }
+        let mut tx = Tx { reader: Reader { connection, schema }, events: Vec::new() };
+        let (verdict, undone) = run_job(connection, job, &mut tx);
+        let events = if verdict.keep { tx.events } else { Vec::new() };
+        group.push(Committed { events, reply: verdict.reply });
+        if undone.is_err() {
+            // What still waits can have the next transaction.
+            outcome = undone;
+            break;
+        }
+    }
+    let Err(failure) = outcome.and_then(|()| execute(connection, "COMMIT")) else { return group };
+    log::error!("a transaction failed; jobs={} error={}", group.len(), chain(&failure));
+    if !connection.is_autocommit()
+        && let Err(error) = execute(connection, "ROLLBACK")
+    {
+        log::error!("cannot undo a transaction; error={}", chain(&error));
+    }
+    for done in group {
+        (done.reply)(Some(failure.clone()));
+    }
     Vec::new()
+}
+
+fn begin(connection: &Connection) -> Result<(), StoreError> {
+    if !connection.is_autocommit() {
+        // The ROLLBACK of an earlier group failed.
+        execute(connection, "ROLLBACK")?;
+    }
+    execute(connection, "BEGIN IMMEDIATE")
+}
+
+/// Runs one job in its savepoint. The error beside its verdict means that the transaction as a
+/// whole cannot be kept.
+fn run_job<E>(
+    connection: &Connection,
+    job: Job<E>,
+    tx: &mut Tx<'_, E>,
+) -> (Verdict, Result<(), StoreError>) {
+    if let Err(error) = execute(connection, "SAVEPOINT job") {
+        return (job(Err(error.clone())), Err(error));
+    }
+    let verdict = job(Ok(tx));
+    let ended = if connection.is_autocommit() {
+        // SQLite rolled back on its own, what earlier jobs wrote as well.
+        Err(StoreError::Undone)
+    } else if verdict.keep {
+        execute(connection, "RELEASE job")
+    } else {
+        execute(connection, "ROLLBACK TO job").and_then(|()| execute(connection, "RELEASE job"))
+    };
+    (verdict, ended)
+}
+
+fn execute(connection: &Connection, statement: &'static str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.execute([]))
+        .map(drop)
+        .map_err(sqlite(statement))
 }

@@ -1,0 +1,4 @@
+//! Questions over UDP and TCP, and the replies.
+
+mod differential;
+mod world;
