@@ -12,9 +12,14 @@ pub mod limits;
 
 pub mod dns;
 pub mod masterfile;
+
 pub mod wire;
 pub mod zone;
 
+pub mod config;
+pub mod http;
+pub mod dns;
+pub mod limits;
 pub mod model;
 pub mod publish;
 pub mod records;
