@@ -44,6 +44,7 @@ pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
 pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
 
 const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
 // ---- DNS service --------------------------------------------------------------------------
 
 /// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
@@ -61,6 +62,7 @@ pub const ADDITIONAL_NAMES_MAX: usize = 32;
 const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
 // ---- HTTP ---------------------------------------------------------------------------------
 
 /// Octets of a request line and its header fields together; a token and the longest filter fit
@@ -157,23 +159,6 @@ pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
 const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
-// ---- DNS service --------------------------------------------------------------------------
-
-/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
-/// which no path on the way fragments.
-pub const UDP_REPLY_BYTES_MAX: usize = 1232;
-/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
-pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
-/// Octets of a TCP message (RFC 1035 §4.2.2).
-pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
-/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
-pub const CHAIN_STEPS_MAX: usize = 16;
-/// Different target names whose addresses one answer adds.
-pub const ADDITIONAL_NAMES_MAX: usize = 32;
-
-const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
-// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
-const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
 
 // ---- DNS over UDP and TCP ------------------------------------------------------------------
 
@@ -227,7 +212,6 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
-// ---- Master files -------------------------------------------------------------------------
 
 // ---- The control socket ------------------------------------------------------------------------
 
@@ -241,21 +225,6 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 4;
 pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
 /// How long the command line looks for the server that holds the lock, or for the lock.
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
-// ---- The store ----------------------------------------------------------------------------
-
-/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
-/// 65,535 octets fit even when each is written as `\DDD`.
-pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
-/// Files that include each other, the first not counted.
-pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
-/// Includes in one parse.
-pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
-/// Lines that one `$GENERATE` makes.
-pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
-/// Octets of the words of one `$GENERATE`.
-pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
-
-const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
 
 // ---- Zone files ---------------------------------------------------------------------------
 
@@ -263,7 +232,6 @@ const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
 pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
 /// What a check finds is all counted, and named up to here for each kind.
 pub const CHECK_NAMED_MAX: usize = 1000;
-const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
 // ---- Sign-in ------------------------------------------------------------------------------
 

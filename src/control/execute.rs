@@ -90,22 +90,25 @@ pub async fn execute(
         Command::ZoneExport { zone } => {
             let zone = zone_name(&zone)?;
             let apex = zone.clone();
-            let export = move |reader: &_| zonefile::export(reader, &apex, TTL_SECS_DEFAULT);
-            let text = context.store.read(export).await.map_err(StoreError::from)?;
+            let reading = context.store.read(move |reader| {
+                zonefile::export(reader, &apex, TTL_SECS_DEFAULT)
+            });
+            let text = reading.await.map_err(StoreError::from)?;
             let text = text.ok_or(CommandError::NoSuchZone(zone))?;
             output.push_str(&String::from_utf8_lossy(&text));
         }
         Command::ZoneList => {
-            let list = |reader: &_| zonefile::list(reader);
-            for zone in context.store.read(list).await.map_err(StoreError::from)? {
+            let reading = context.store.read(|reader| zonefile::list(reader));
+            for zone in reading.await.map_err(StoreError::from)? {
                 let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
                 let line = format_args!("{}\t{}\t{serial}\n", zone.zone, zone.records);
                 say(output, line);
             }
         }
         Command::ZoneCheck => {
-            let check = |reader: &_| zonefile::check(reader, None, TTL_SECS_DEFAULT);
-            let report = context.store.read(check).await.map_err(StoreError::from)?;
+            let reading =
+                context.store.read(|reader| zonefile::check(reader, None, TTL_SECS_DEFAULT));
+            let report = reading.await.map_err(StoreError::from)?;
             say_check(output, &report);
             if report.refused_count > 0 {
                 return Err(CommandError::NotServed(report.refused_count));
