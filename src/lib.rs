@@ -16,6 +16,7 @@ pub mod records;
 pub mod rr;
 pub mod store;
 
+pub mod api;
 pub mod auth;
 pub mod control;
 pub mod http;

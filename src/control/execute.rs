@@ -90,17 +90,17 @@ pub async fn execute(
         Command::ZoneExport { zone } => {
             let zone = zone_name(&zone)?;
             let apex = zone.clone();
-            let reading = context.store.read(move |reader| {
-                zonefile::export(reader, &apex, TTL_SECS_DEFAULT)
-            });
+            let reading =
+                context.store.read(move |reader| zonefile::export(reader, &apex, TTL_SECS_DEFAULT));
             let text = reading.await.map_err(StoreError::from)?;
             let text = text.ok_or(CommandError::NoSuchZone(zone))?;
             output.push_str(&String::from_utf8_lossy(&text));
         }
         Command::ZoneList => {
-            let reading = context.store.read(|reader| zonefile::list(reader));
+            let reading = context.store.read(zonefile::list);
             for zone in reading.await.map_err(StoreError::from)? {
-                let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
+                let serial =
+                    zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
                 let line = format_args!("{}\t{}\t{serial}\n", zone.zone, zone.records);
                 say(output, line);
             }

@@ -75,16 +75,15 @@ impl Encoder {
 pub fn decode(mut data: &[u8]) -> Result<Records, RecordsError> {
     let mut records = Records::default();
     while !data.is_empty() {
-        let (rr, place, rest) = decode_one(data)
-            .map_err(|problem| RecordsError { number: records.records.len() + 1, problem })?;
-        records.records.push(rr);
-        records.places.push(place);
-        data = rest;
+        let number = records.records.len() + 1;
+        data =
+            decode_one(data, &mut records).map_err(|problem| RecordsError { number, problem })?;
     }
     Ok(records)
 }
 
-fn decode_one(data: &[u8]) -> Result<(Rr, (u16, u32), &[u8]), String> {
+/// Reads the first record; returns the octets after it.
+fn decode_one<'d>(data: &'d [u8], records: &mut Records) -> Result<&'d [u8], String> {
     let cut_off = || "it is cut off".to_owned();
     let (file, rest) = take(data).ok_or_else(cut_off)?;
     let (line, rest) = take(rest).ok_or_else(cut_off)?;
@@ -101,8 +100,10 @@ fn decode_one(data: &[u8]) -> Result<(Rr, (u16, u32), &[u8]), String> {
     }
     let owner = Name::from_wire(owner).map_err(|error: NameError| error.to_string())?;
     rdata::check(rtype, rdata).map_err(|error| error.to_string())?;
-    let rr = Rr { owner, rtype, ttl: u32::from_be_bytes(ttl), rdata: rdata.into() };
-    Ok((rr, (u16::from_be_bytes(file), u32::from_be_bytes(line)), rest))
+    let ttl = u32::from_be_bytes(ttl);
+    records.records.push(Rr { owner, rtype, ttl, rdata: rdata.into() });
+    records.places.push((u16::from_be_bytes(file), u32::from_be_bytes(line)));
+    Ok(rest)
 }
 
 fn take<const N: usize>(data: &[u8]) -> Option<([u8; N], &[u8])> {
@@ -144,7 +145,8 @@ mod tests {
     #[test]
     fn cut_off_or_false_records_are_refused() {
         let data = encoded().data;
-        let ends: Vec<usize> = (0..=data.len()).filter(|&end| decode(&data[..end]).is_ok()).collect();
+        let ends: Vec<usize> =
+            (0..=data.len()).filter(|&end| decode(&data[..end]).is_ok()).collect();
         assert_eq!(ends.len(), 1 + entries().len(), "only whole records are read");
         let mut bad_owner = data.clone();
         bad_owner[13] = 0xC0;

@@ -15,9 +15,10 @@ use smol::lock::Semaphore;
 use smol::{Async, LocalExecutor, Timer};
 
 use super::frame::{self, FrameError, Kind};
-use super::{Context, Request, execute, chain_text, socket_path};
+use super::{Context, Request, chain_text, execute, socket_path};
 use crate::limits::{
-    CONTROL_CONNECTIONS_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_FRAME_SECS_MAX, CONTROL_INPUT_BYTES_MAX, LISTENER_PAUSE_MS,
+    CONTROL_CONNECTIONS_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_FRAME_SECS_MAX,
+    CONTROL_INPUT_BYTES_MAX, LISTENER_PAUSE_MS,
 };
 
 /// Binds the control socket of `dir`. The caller holds the directory's lock, so a socket that is
