@@ -262,3 +262,25 @@ pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const EMAIL_BYTES_MAX: usize = 254;
+
+// ---- Records over the API -----------------------------------------------------------------
+
+/// Characters of a text field without a limit of its own, as in PocketBase.
+pub const TEXT_CHARS_MAX: usize = 5000;
+/// Octets of a JSON field without a limit of its own, as in PocketBase.
+pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
+/// Octets of an editor field without a limit of its own, as in PocketBase.
+pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
+/// Characters of a URL field (govalidator).
+pub const URL_CHARS_MAX: usize = 2083;
+/// Sort keys of a list, as in PocketBase.
+pub const SORT_KEYS_MAX: usize = 8;
+/// Octets of one sort key, as in PocketBase.
+pub const SORT_KEY_BYTES_MAX: usize = 255;
+/// Items on a page when the client does not say, as in PocketBase.
+pub const PAGE_ITEMS_DEFAULT: u64 = 30;
+/// Items on a page, as in PocketBase.
+pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
+/// one goes to the pool.
+pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
