@@ -7,20 +7,14 @@ pub mod limits;
 
 pub mod dns;
 pub mod masterfile;
-pub mod clock;
-pub mod limits;
-
 pub mod wire;
-pub mod masterfile;
 pub mod zone;
-pub mod dns;
 
 pub mod model;
-pub mod rr;
-pub mod store;
 pub mod publish;
 pub mod records;
-pub mod auth;
+pub mod rr;
+pub mod store;
 
 pub mod api;
 pub mod auth;
@@ -28,5 +22,4 @@ pub mod control;
 pub mod http;
 
 pub mod clock;
-pub mod config;
 pub mod sys;

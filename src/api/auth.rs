@@ -172,10 +172,5 @@ fn too_long(name: &'static str) -> FieldError {
 }
 
 fn field_error(field: &str, code: &'static str, message: &str) -> FieldError {
-    FieldError {
-        field: field.to_owned(),
-        code,
-        message: message.to_owned(),
-        params: Vec::new(),
-    }
+    FieldError { field: field.to_owned(), code, message: message.to_owned(), params: Vec::new() }
 }

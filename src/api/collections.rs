@@ -35,9 +35,10 @@ pub(super) async fn list(state: Rc<State>, request: Request) -> Result<Response,
     let per_page = usize::try_from(paging.per_page).unwrap_or(usize::MAX);
     let before = usize::try_from(paging.page - 1).unwrap_or(usize::MAX).saturating_mul(per_page);
     let shown: Vec<_> = collections.into_iter().skip(before).take(per_page).collect();
-    let text = push_page(paging.page, paging.per_page, total, &shown, &fields, |out, collection| {
-        push_collection(out, collection);
-    });
+    let text =
+        push_page(paging.page, paging.per_page, total, &shown, &fields, |out, collection| {
+            push_collection(out, collection);
+        });
     Ok(json_response(text))
 }
 
@@ -50,8 +51,7 @@ pub(super) async fn view(
     require_superuser(caller_now(&state, &request).await?.as_ref())?;
     let fields = Fields::of(&request)?;
     let schema = state.store.schema();
-    let collection =
-        schema.find(params.value("collection")).ok_or_else(ApiError::not_found)?;
+    let collection = schema.find(params.value("collection")).ok_or_else(ApiError::not_found)?;
     let mut out = String::new();
     push_collection(&mut out, collection);
     Ok(json_response(fields.pick(out)))

@@ -90,7 +90,9 @@ pub(super) fn check(request: &Request) -> Result<(), Undecodable> {
             check_object(octets)?;
             first_json::<IgnoredAny>(octets).map(|_| ())
         }
-        Coding::Form => form_fields(octets_of(request)).map(|_| ()).map_err(|_| Undecodable::Content),
+        Coding::Form => {
+            form_fields(octets_of(request)).map(|_| ()).map_err(|_| Undecodable::Content)
+        }
     }
 }
 

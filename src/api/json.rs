@@ -98,8 +98,10 @@ impl<'c> Shape<'c> {
     fn new(collection: &'c Collection, caller: Option<&'c Identity>) -> Self {
         let is_superuser = caller.is_some_and(Identity::is_superuser);
         let is_auth = collection.kind == Kind::Auth;
-        let mut members =
-            vec![("collectionId", Member::CollectionId), ("collectionName", Member::CollectionName)];
+        let mut members = vec![
+            ("collectionId", Member::CollectionId),
+            ("collectionName", Member::CollectionName),
+        ];
         for (index, field) in collection.fields.iter().enumerate() {
             let is_secret = is_auth && matches!(field.name.as_str(), "password" | "tokenKey");
             if is_secret || (field.hidden && !is_superuser) {
@@ -290,7 +292,10 @@ impl Fields {
 
     fn parse(text: &str) -> Result<Self, ApiError> {
         if text.contains(':') {
-            return Err(ApiError::new(400, "Modifiers of the fields parameter are not supported yet."));
+            return Err(ApiError::new(
+                400,
+                "Modifiers of the fields parameter are not supported yet.",
+            ));
         }
         let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
         Ok(Self(paths.map(str::to_owned).collect()))
@@ -397,10 +402,7 @@ mod tests {
              \"b\":{\"code\":\"validation_x\",\"message\":\"Must be \\u003c5\\u003e!\",\
              \"params\":{\"max\":5}}},\"message\":\"Failed.\",\"status\":400}\n"
         );
-        assert_eq!(
-            error(404, "", Vec::new()),
-            "{\"data\":{},\"message\":\"\",\"status\":404}\n"
-        );
+        assert_eq!(error(404, "", Vec::new()), "{\"data\":{},\"message\":\"\",\"status\":404}\n");
     }
 
     #[test]
@@ -408,7 +410,8 @@ mod tests {
         let mut token = json!({"secret": "s", "duration": 5});
         redact("authToken", &mut token);
         assert_eq!(token, json!({"duration": 5}));
-        let mut oauth2 = json!({"providers": [{"name": "x", "clientSecret": "s"}], "enabled": true});
+        let mut oauth2 =
+            json!({"providers": [{"name": "x", "clientSecret": "s"}], "enabled": true});
         redact("oauth2", &mut oauth2);
         assert_eq!(oauth2, json!({"providers": [{"name": "x"}], "enabled": true}));
         let mut none = json!({"providers": null});

@@ -166,10 +166,9 @@ async fn caller_now(state: &State, request: &Request) -> Result<Option<Identity>
 fn require_superuser(caller: Option<&Identity>) -> Result<(), ApiError> {
     match caller {
         Some(caller) if caller.is_superuser() => Ok(()),
-        Some(_) => Err(ApiError::new(
-            403,
-            "The authorized record is not allowed to perform this action.",
-        )),
+        Some(_) => {
+            Err(ApiError::new(403, "The authorized record is not allowed to perform this action."))
+        }
         None => Err(ApiError::unauthorized()),
     }
 }
@@ -207,8 +206,7 @@ impl Cors {
         if self.has_origin {
             response.push_header("Vary", "Access-Control-Request-Method");
             response.push_header("Vary", "Access-Control-Request-Headers");
-            response
-                .push_header("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
+            response.push_header("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
             if let Some(headers) = self.asked_headers {
                 response.push_header("Access-Control-Allow-Headers", headers);
             }

@@ -135,8 +135,7 @@ async fn read_write(
     collection: &Collection,
     rule: Option<&str>,
 ) -> Result<(Option<Identity>, Input), ApiError> {
-    let refuse =
-        |error| ApiError::from(Failed { message: "", error: JobError::Refused(error) });
+    let refuse = |error| ApiError::from(Failed { message: "", error: JobError::Refused(error) });
     if collection.kind == Kind::View {
         return Err(refuse(Refused::View));
     }

@@ -1,8 +1,8 @@
 //! A new record.
 
 use super::{
-    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of, stored, take_row,
-    validate,
+    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of,
+    stored, take_row, validate,
 };
 use crate::auth::Identity;
 use crate::clock;

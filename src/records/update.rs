@@ -2,8 +2,8 @@
 
 use super::create::{keep_visible, set_dates};
 use super::{
-    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of, stored, take_row,
-    validate,
+    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of,
+    stored, take_row, validate,
 };
 use crate::auth::Identity;
 use crate::model::{Collection, Record};
