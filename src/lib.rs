@@ -2,6 +2,8 @@
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
 pub mod clock;
+pub mod app;
+pub mod config;
 pub mod limits;
 
 pub mod dns;
@@ -19,4 +21,9 @@ pub mod store;
 pub mod api;
 pub mod config;
 pub mod http;
+pub mod auth;
+pub mod control;
+pub mod http;
+
+pub mod clock;
 pub mod sys;

@@ -6,6 +6,7 @@
 //! | [`mod@list`], [`mod@view`], [`mod@create`], [`mod@update`], [`mod@delete`] | one use case each |
 //! | [`input`] | what a client sent becomes values of fields, as PocketBase casts them |
 //! | [`validate`] | the rules that a collection's fields make |
+//! | [`zonefile`] | zones as a whole: import, export, list, check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
 //! | [`zonefile`] | zones as a whole: import, export, list and check |
 //! | [`json`], [`date`] | texts as PocketBase writes and reads them |
