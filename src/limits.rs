@@ -212,7 +212,6 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
-
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
