@@ -29,6 +29,95 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- Master files -------------------------------------------------------------------------
+
+/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
+/// 65,535 octets fit even when each is written as `\DDD`.
+pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Files that include each other, the first not counted.
+pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
+/// Includes in one parse.
+pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
+/// Lines that one `$GENERATE` makes.
+pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
+/// Octets of the words of one `$GENERATE`.
+pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
+
+const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
+// ---- DNS service --------------------------------------------------------------------------
+
+/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
+/// which no path on the way fragments.
+pub const UDP_REPLY_BYTES_MAX: usize = 1232;
+/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
+pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
+/// Octets of a TCP message (RFC 1035 §4.2.2).
+pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
+pub const CHAIN_STEPS_MAX: usize = 16;
+/// Different target names whose addresses one answer adds.
+pub const ADDITIONAL_NAMES_MAX: usize = 32;
+
+const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
+// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
+const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
+// ---- HTTP ---------------------------------------------------------------------------------
+
+/// Octets of a request line and its header fields together; a token and the longest filter fit
+/// twenty times.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Octets that hyper may hold for one connection before it waits for us or for the client.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the one read buffer that all connections share.
+pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
+/// Octets of a request body, as in PocketBase.
+pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
+/// Octets of all request bodies held at the same time: what a small machine can spare.
+pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
+/// Fields of a query string or of a form, as in Go.
+pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Connections open at once, where the limit of open files allows as many.
+pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+/// Connections are at most the limit of open files divided by this.
+pub const HTTP_OPEN_FILES_PER_CONNECTION: usize = 4;
+/// One network may hold at most all connections divided by this.
+pub const HTTP_NETWORK_SHARE: usize = 4;
+/// Seconds from the first octet of a request (or from the connect) to the end of its header.
+pub const HTTP_HEAD_SECS_MAX: u64 = 15;
+/// Seconds for a request body in all, as in PocketBase.
+pub const HTTP_BODY_SECS_MAX: u64 = 300;
+/// Seconds without an octet of an announced body.
+pub const HTTP_BODY_STALL_SECS_MAX: u64 = 20;
+/// Seconds for sending a response in all, as in PocketBase.
+pub const HTTP_WRITE_SECS_MAX: u64 = 300;
+/// Seconds without the client taking an octet of a response.
+pub const HTTP_WRITE_STALL_SECS_MAX: u64 = 20;
+/// Seconds between two requests on a connection kept alive.
+pub const HTTP_IDLE_SECS_MAX: u64 = 75;
+/// Milliseconds for which what a client still sends is thrown away, so that it sees our refusal
+/// before the reset.
+pub const HTTP_LINGER_MILLIS_MAX: u64 = 2000;
+/// Octets thrown away in that time.
+pub const HTTP_LINGER_BYTES_MAX: usize = 64 << 20;
+/// Milliseconds for requests in flight when the server stops, as in PocketBase.
+pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
+/// Milliseconds without accepting after an error such as EMFILE.
+pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Connections accepted before the reactor gets its turn.
+pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
+/// Seconds between two log lines about the same trouble of the listener.
+pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
+
+const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
+const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
+const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
+const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
+
 // ---- The store ----------------------------------------------------------------------------
 
 /// Writes that share one transaction. More would not make an fsync cheaper per write, but would
@@ -70,3 +159,127 @@ pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
 const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- DNS over UDP and TCP ------------------------------------------------------------------
+
+/// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
+pub const DNS_UDP_BATCH_MAX: usize = 32;
+/// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
+/// are about a millisecond.
+pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
+/// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
+pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
+/// How long a full send buffer may hold up the UDP task before its replies are dropped.
+pub const DNS_UDP_SEND_WAIT_MS_MAX: u64 = 20;
+/// The receive buffer to ask the kernel for; it gives less where `net.core.rmem_max` is less.
+pub const DNS_UDP_KERNEL_BUFFER_BYTES: usize = 1 << 20;
+/// TCP connections at once, unless the limit on open files allows fewer.
+pub const DNS_TCP_CONNECTIONS_MAX: usize = 10_000;
+/// One client's part of the connections: one address never holds more than a sixteenth.
+pub const DNS_TCP_CLIENT_SHARE: usize = 16;
+/// How long a TCP connection may stay silent between messages (RFC 7766 §6.2.3: a few seconds).
+pub const DNS_TCP_IDLE_SECS_MAX: u64 = 10;
+/// How long a message may take from its first octet to its last.
+pub const DNS_TCP_MESSAGE_SECS_MAX: u64 = 4;
+/// How long a client may take to make room for replies.
+pub const DNS_TCP_WRITE_SECS_MAX: u64 = 4;
+/// Octets to ask for at a time: many queries in one read, and little to keep when a client sends
+/// them without reading the replies.
+pub const DNS_TCP_READ_BYTES: usize = 4096;
+/// Octets that all connections may keep between them: parts of messages, replies not yet taken.
+pub const DNS_TCP_BUFFERED_BYTES_MAX: usize = 4 << 20;
+/// Connections waiting to be accepted.
+pub const DNS_TCP_BACKLOG_MAX: i32 = 1024;
+/// Connections accepted before the reactor looks at everything else.
+pub const DNS_TCP_ACCEPTS_PER_PASS_MAX: usize = 32;
+/// Pause after an error on a listening socket: it will not be better at once.
+pub const LISTENER_PAUSE_MS: u64 = 100;
+/// Times that a pair of free ports with one number is looked for.
+pub const BIND_ATTEMPTS_MAX: usize = 64;
+/// Between two log lines of one kind that the network can cause.
+pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
+
+const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
+const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
+
+// ---- The process -----------------------------------------------------------------------------
+
+/// Threads of the pool for blocking work. Its users (two password hashes at once, the terminal)
+/// are bounded as well.
+pub const BLOCKING_THREADS_MAX: usize = 4;
+/// Arenas of glibc's allocator: one for the executor, one for all other threads.
+pub const MALLOC_ARENAS_MAX: i32 = 2;
+/// From this size on glibc maps an allocation by itself and unmaps it when freed.
+pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+/// Addresses of this host that the zone of a first start tells.
+pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
+pub const OPEN_FILES_RESERVED: usize = 64;
+
+// ---- The control socket ------------------------------------------------------------------------
+
+/// Octets of a frame, apart from its header.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the data of one command: a master file of a million records.
+pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
+/// Commands at once; more wait in the socket's queue.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4;
+/// How long one side waits for the other to send or to take the next frame.
+pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
+/// How long the command line looks for the server that holds the lock, or for the lock.
+pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;
+
+// ---- Sign-in ------------------------------------------------------------------------------
+
+/// Bcrypt's cost of a password hash, as in PocketBase.
+pub const PASSWORD_COST: u32 = 10;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Octets of a new password: bcrypt reads 72, and the last is its own.
+pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Characters of what a client sends as identity or password.
+pub const CREDENTIAL_CHARS_MAX: usize = 255;
+/// Password hashes computed at once: each takes a core for 50 ms and more.
+pub const PASSWORD_JOBS_MAX: usize = 2;
+/// Password hashes that wait for their turn; a caller beyond is turned away.
+pub const PASSWORD_QUEUE_MAX: usize = 16;
+/// Failed sign-ins of one network within a window.
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Seconds of that window.
+pub const SIGN_IN_WINDOW_SECS: u64 = 60;
+/// Networks whose failures are counted at the same time.
+pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
+/// Octets of a token that is looked at: ours have some 250.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+pub const EMAIL_BYTES_MAX: usize = 254;
+
+// ---- Records over the API -----------------------------------------------------------------
+
+/// Characters of a text field without a limit of its own, as in PocketBase.
+pub const TEXT_CHARS_MAX: usize = 5000;
+/// Octets of a JSON field without a limit of its own, as in PocketBase.
+pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
+/// Octets of an editor field without a limit of its own, as in PocketBase.
+pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
+/// Characters of a URL field (govalidator).
+pub const URL_CHARS_MAX: usize = 2083;
+/// Sort keys of a list, as in PocketBase.
+pub const SORT_KEYS_MAX: usize = 8;
+/// Octets of one sort key, as in PocketBase.
+pub const SORT_KEY_BYTES_MAX: usize = 255;
+/// Items on a page when the client does not say, as in PocketBase.
+pub const PAGE_ITEMS_DEFAULT: u64 = 30;
+/// Items on a page, as in PocketBase.
+pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
+/// one goes to the pool.
+pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;

@@ -1,0 +1,45 @@
+//! One message in, one message out: what both transports call.
+
+use super::answer;
+use super::message::Message;
+use super::request::{self, HEADER_BYTES, Request};
+use crate::limits::{UDP_REPLY_BYTES_MAX, UDP_REPLY_BYTES_PLAIN};
+use crate::zone::{Key, Zones};
+
+/// How the query came, which bounds the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// At most what the client can take and [`UDP_REPLY_BYTES_MAX`].
+    Udp,
+    /// At most the buffer.
+    Tcp,
+}
+
+/// Writes the reply to `query` into `out` and gives its length; `None` when nothing is to be said.
+/// `out` should have [`UDP_REPLY_BYTES_MAX`] octets for UDP and 65,535 for TCP.
+///
+/// Takes time in proportion to the query and its answer; never waits, allocates or panics.
+#[must_use]
+pub fn respond(zones: &Zones, query: &[u8], transport: Transport, out: &mut [u8]) -> Option<usize> {
+    let limit = |edns: Option<request::Edns>| match transport {
+        Transport::Tcp => out.len(),
+        Transport::Udp => {
+            edns.map_or(UDP_REPLY_BYTES_PLAIN, |edns| edns.payload_bytes.min(UDP_REPLY_BYTES_MAX))
+        }
+    };
+    match request::parse(query) {
+        Request::Drop => None,
+        Request::Reject { rcode, question_bytes, edns } => {
+            let limit = limit(edns).max(HEADER_BYTES);
+            let message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
+            Some(message.finish(edns.map(|edns| edns.wants_dnssec), rcode))
+        }
+        Request::Query(request::Query { name, qtype, question_bytes, edns }) => {
+            let limit = limit(edns);
+            let mut message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
+            let key = Key::from_wire(name)?;
+            let rcode = answer::answer(zones, &key, qtype, &mut message);
+            Some(message.finish(edns.map(|edns| edns.wants_dnssec), rcode))
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! One connection: hyper above, a smol socket below, and a deadline for whatever it waits for.
+//!
+//! ```text
+//!            first octet            header whole        body whole
+//!   Idle ------------------> Head -----------------> Body ----------> Work
+//!    ^                                                                  |
+//!    +---------------- flushed ---------------- Write <---- response ---+
+//! ```
+//! Each phase but `Work` has a deadline, kept by the socket: when the socket is not ready and the
+//! deadline of the phase is over, its operation fails and hyper closes. One lazy timer per
+//! connection does it: a deadline that moves back costs nothing until the timer fires, so that a
+//! busy connection hardly ever touches the reactor's timers. hyper's own header time-out is off;
+//! it would begin anew with each octet's phase and knows nothing of bodies and responses.
+//!
+//! Reads go through one scratch buffer that all connections share: hyper's cursor can be written
+//! from a slice without `unsafe`, and a buffer of our own is neither zeroed per read nor held per
+//! connection. A read that does not fill its room leaves nothing in the kernel's buffer, so the
+//! next one waits for readiness before it asks again.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
+use hyper::rt::ReadBufCursor;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol::channel::Receiver;
+use smol::future::FutureExt as _;
+use smol::{Async, Timer};
+
+use super::body::{BodyError, Budget};
+use super::listener::{Handler, Settings, unless_stopped};
+use super::request::Request;
+use super::response::Response;
+use crate::limits::{
+    HTTP_BUFFER_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_LINGER_BYTES_MAX,
+    HTTP_LINGER_MILLIS_MAX, HTTP_SCRATCH_BYTES,
+};
+
+/// What all connections of a listener have in common.
+pub(super) struct Shared {
+    handler: Handler,
+    settings: Settings,
+    http1: http1::Builder,
+    budget: Budget,
+    scratch: RefCell<Box<[u8]>>,
+}
+
+impl Shared {
+    pub(super) fn new(handler: Handler, settings: Settings) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            // A client that has said all it wants to may close its half and still get its answer.
+            .half_close(true)
+            .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+            .max_header_size(HTTP_HEAD_BYTES_MAX)
+            .max_headers(HTTP_HEADERS_MAX)
+            .header_read_timeout(None);
+        let budget = Budget::new(settings.body_bytes_max, settings.bodies_bytes_max);
+        let scratch = RefCell::new(vec![0; HTTP_SCRATCH_BYTES].into_boxed_slice());
+        Self { handler, settings, http1, budget, scratch }
+    }
+}
+
+/// Serves a connection until either side ends it, or until `stop` is closed and the request in
+/// flight, if any, is answered or out of its grace.
+pub(super) async fn run(
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+    stop: Receiver<Infallible>,
+) {
+    let watch = Rc::new(Watch::new(shared.settings.clone()));
+    let socket = Socket::new(stream, Rc::clone(&shared), Rc::clone(&watch));
+    let service = service_fn(|request| answer(request, peer, &shared, &watch));
+    let mut connection = pin!(shared.http1.serve_connection(socket, service));
+    let ended = match unless_stopped(&stop, connection.as_mut()).await {
+        Some(ended) => Some(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            async { Some(connection.as_mut().await) }
+                .or(async {
+                    Timer::after(shared.settings.stop_grace).await;
+                    None
+                })
+                .await
+        }
+    };
+    match ended {
+        Some(Ok(())) => log::trace!("http connection closed peer={peer}"),
+        Some(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            log::debug!(
+                "http connection ended by an error peer={peer} error={error} cause={}",
+                cause.unwrap_or_default()
+            );
+        }
+        None => log::debug!("http connection cut at the stop peer={peer}"),
+    }
+}
+
+/// One request: its body, the handler, its response. An error closes the connection unanswered.
+async fn answer(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    shared: &Shared,
+    watch: &Watch,
+) -> Result<hyper::Response<Octets>, BodyError> {
+    watch.enter(Phase::Body);
+    let (parts, incoming) = request.into_parts();
+    let body = shared.budget.collect(incoming, || watch.is_overdue.get()).await;
+    match body {
+        Ok(_) => {}
+        Err(BodyError::Broken) => return Err(BodyError::Broken),
+        Err(_) => watch.is_unread.set(true),
+    }
+    watch.enter(Phase::Work);
+    let response = (shared.handler)(Request::from_hyper(parts, body, peer)).await;
+    watch.enter(Phase::Write);
+    Ok(into_hyper(response))
+}
+
+/// A response as hyper takes it. A header field that HTTP cannot carry is left out.
+fn into_hyper(response: Response) -> hyper::Response<Octets> {
+    let mut sent = hyper::Response::new(Octets(Some(Bytes::from(response.body))));
+    *sent.status_mut() = hyper::StatusCode::from_u16(response.status)
+        .unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers {
+        let (Ok(name), Ok(value)) = (
+            hyper::header::HeaderName::from_bytes(name.as_bytes()),
+            hyper::header::HeaderValue::from_str(&value),
+        ) else {
+            log::debug!("http response field left out name={name}");
+            continue;
+        };
+        sent.headers_mut().append(name, value);
+    }
+    sent
+}
+
+/// A body that is there as a whole, taken in one piece.
+struct Octets(Option<Bytes>);
+
+impl hyper::body::Body for Octets {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let octets = self.get_mut().0.take().filter(|octets| !octets.is_empty());
+        Poll::Ready(octets.map(|octets| Ok(Frame::data(octets))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |octets| octets.len() as u64))
+    }
+}
+
+// ---- the time-outs ------------------------------------------------------------------------
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Body,
+    Work,
+    Write,
+}
+
+/// The phase of a connection and its deadline; the socket and the service share it.
+struct Watch {
+    settings: Settings,
+    phase: Cell<Phase>,
+    /// The end of the phase, whatever happens.
+    until: Cell<Instant>,
+    /// The end of the phase unless an octet moves.
+    stalled_at: Cell<Instant>,
+    /// A deadline has passed.
+    is_overdue: Cell<bool>,
+    /// The client may still be sending what nobody will read.
+    is_unread: Cell<bool>,
+}
+
+impl Watch {
+    fn new(settings: Settings) -> Self {
+        let now = Instant::now();
+        let watch = Self {
+            settings,
+            phase: Cell::new(Phase::Head),
+            until: Cell::new(now),
+            stalled_at: Cell::new(now),
+            is_overdue: Cell::new(false),
+            is_unread: Cell::new(false),
+        };
+        // A fresh connection owes its first header.
+        watch.enter(Phase::Head);
+        watch
+    }
+
+    fn enter(&self, phase: Phase) {
+        let (whole, stall) = match phase {
+            Phase::Idle => (self.settings.idle, self.settings.idle),
+            Phase::Head => (self.settings.head, self.settings.head),
+            Phase::Body => (self.settings.body, self.settings.body_stall),
+            Phase::Write => (self.settings.write, self.settings.write_stall),
+            Phase::Work => (Duration::ZERO, Duration::ZERO),
+        };
+        let now = Instant::now();
+        self.phase.set(phase);
+        self.until.set(now + whole);
+        self.stalled_at.set(now + stall);
+    }
+
+    /// Octets came from the client.
+    fn received(&self) {
+        match self.phase.get() {
+            Phase::Idle => self.enter(Phase::Head),
+            Phase::Body => self.stalled_at.set(Instant::now() + self.settings.body_stall),
+            Phase::Head | Phase::Work | Phase::Write => {}
+        }
+    }
+
+    /// The client took octets.
+    fn sent(&self) {
+        if self.phase.get() == Phase::Write {
+            self.stalled_at.set(Instant::now() + self.settings.write_stall);
+        }
+    }
+
+    /// All that hyper had to write is with the kernel. A response is handed to hyper in one
+    /// piece, so in `Write` that was the whole of it.
+    fn flushed(&self) {
+        if self.phase.get() == Phase::Write {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// When waiting for the socket ends; `None` while the handler works.
+    fn deadline(&self) -> Option<Instant> {
+        (self.phase.get() != Phase::Work).then(|| self.until.get().min(self.stalled_at.get()))
+    }
+}
+
+// ---- the socket ---------------------------------------------------------------------------
+
+/// A TCP stream as hyper reads and writes it.
+struct Socket {
+    stream: Async<TcpStream>,
+    shared: Rc<Shared>,
+    watch: Rc<Watch>,
+    timer: Timer,
+    /// What the timer is set to: never later than the deadline when we wait.
+    timer_at: Option<Instant>,
+    /// The last read left nothing behind: ask the reactor before the kernel.
+    is_drained: bool,
+    /// Our half is closed, and what still comes is thrown away until this moment.
+    linger_until: Option<Instant>,
+    lingered_bytes: usize,
+}
+
+impl Socket {
+    fn new(stream: Async<TcpStream>, shared: Rc<Shared>, watch: Rc<Watch>) -> Self {
+        Self {
+            stream,
+            shared,
+            watch,
+            timer: Timer::never(),
+            timer_at: None,
+            is_drained: false,
+            linger_until: None,
+            lingered_bytes: 0,
+        }
+    }
+
+    /// Ready once `deadline` is over, and now and then before that.
+    fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.timer_at.is_none_or(|at| at > deadline) {
+                self.timer.set_at(deadline);
+                self.timer_at = Some(deadline);
+            }
+            ready!(Pin::new(&mut self.timer).poll(cx));
+            // It fired: for this deadline, or for an earlier one that has moved since.
+            self.timer_at = None;
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// The socket is not ready: waits for it no longer than the phase allows.
+    fn poll_overdue<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some(deadline) = self.watch.deadline() else { return Poll::Pending };
+        ready!(self.poll_until(deadline, cx));
+        self.watch.is_overdue.set(true);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Reads into the shared buffer and shows `take` what came; 0 octets at the end.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.is_drained {
+                ready!(self.stream.poll_readable(cx))?;
+                self.is_drained = false;
+            }
+            let mut scratch = self.shared.scratch.borrow_mut();
+            let room = room.min(scratch.len());
+            let (space, _) = scratch.split_at_mut(room);
+            match self.stream.get_ref().read(space) {
+                Ok(count) => {
+                    self.is_drained = count < room;
+                    take(space.get(..count).unwrap_or_default());
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_drained = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Writes with `write`, waiting while the client takes nothing.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match write(&mut self.stream.get_ref()) {
+                Ok(count) => {
+                    self.watch.sent();
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            match self.stream.poll_writable(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return self.poll_overdue(cx),
+            }
+        }
+    }
+
+    /// Throws away what the client sends after we have closed our half. Closing at once would make
+    /// the kernel reset the connection, and the reset can overtake the response that says why.
+    fn poll_linger(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.poll_receive(cx, HTTP_SCRATCH_BYTES, |_| ()) {
+                Poll::Ready(Ok(1..)) if self.lingered_bytes < HTTP_LINGER_BYTES_MAX => {
+                    self.lingered_bytes += HTTP_SCRATCH_BYTES;
+                    // Between two reads the reactor gets its turn.
+                    self.is_drained = true;
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_until(until, cx),
+            }
+        }
+    }
+}
+
+impl hyper::rt::Read for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut cursor: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.poll_receive(cx, cursor.remaining(), |octets| cursor.put_slice(octets)) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => {
+                this.watch.received();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => this.poll_overdue(cx),
+        }
+    }
+}
+
+impl hyper::rt::Write for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, |stream| stream.write(octets))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, |stream| stream.write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let until = match this.linger_until {
+            Some(until) => until,
+            None => {
+                // A client that has gone already makes this fail, which is as good.
+                let _gone = this.stream.get_ref().shutdown(Shutdown::Write);
+                if !this.watch.is_unread.get() && this.watch.phase.get() != Phase::Head {
+                    return Poll::Ready(Ok(()));
+                }
+                *this
+                    .linger_until
+                    .insert(Instant::now() + Duration::from_millis(HTTP_LINGER_MILLIS_MAX))
+            }
+        };
+        this.poll_linger(until, cx).map(Ok)
+    }
+}

@@ -1,0 +1,30 @@
+//! HTTP/1.1 on the executor: hyper's framing over smol's sockets, with a bound on everything that a
+//! client can make us hold or wait for.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`listener`] | accepting, the caps on connections, the graceful stop |
+//! | `conn` | one connection: its socket under hyper, its time-outs, request in, response out |
+//! | [`request`], [`response`], [`body`] | our own types: hyper's stop at this door |
+//! | [`router`] | a table of method, pattern and whatever the caller puts beside them |
+//!
+//! The handler is called with a whole request, body included, and returns a whole response; both
+//! are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
+//!
+//! Absent: any word of the domain (the caller decides what a status means and what an error body
+//! looks like), TLS, HTTP/2, compression.
+
+pub mod body;
+mod conn;
+pub mod listener;
+pub mod request;
+pub mod response;
+pub mod router;
+
+pub use body::{Body, BodyError};
+pub use listener::{Handler, Settings, serve};
+pub use request::{Method, Request};
+pub use response::Response;
+
+#[cfg(test)]
+mod tests;

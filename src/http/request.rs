@@ -1,0 +1,239 @@
+//! What a client asks, as the rest of the program sees it.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use hyper::HeaderMap;
+
+use super::body::{Body, BodyError};
+use crate::limits::HTTP_FORM_FIELDS_MAX;
+
+/// The request methods that anything here answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET, and HEAD: the difference is that the body of a response to HEAD is not sent.
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+    /// OPTIONS
+    Options,
+    /// Every other method: no route has it.
+    Other,
+}
+
+/// A request with its whole body. Its `Debug` form leaves the header fields and the body out:
+/// both may hold secrets.
+pub struct Request {
+    /// The method; HEAD reads as GET.
+    pub method: Method,
+    /// The client sent HEAD: the length of a body is told, its octets are not.
+    pub is_head: bool,
+    /// The path as sent, percent-encoding included; begins with `/`.
+    pub path: String,
+    /// What follows the `?`, as sent; empty without one.
+    pub query: String,
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// The body, or why there is none: the handler says what the client is told.
+    pub body: Result<Body, BodyError>,
+    headers: HeaderMap,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// A request as hyper has parsed it.
+    pub(super) fn from_hyper(
+        parts: hyper::http::request::Parts,
+        body: Result<Body, BodyError>,
+        peer: SocketAddr,
+    ) -> Self {
+        let is_head = parts.method == hyper::Method::HEAD;
+        let method = match parts.method {
+            hyper::Method::GET | hyper::Method::HEAD => Method::Get,
+            hyper::Method::POST => Method::Post,
+            hyper::Method::PUT => Method::Put,
+            hyper::Method::PATCH => Method::Patch,
+            hyper::Method::DELETE => Method::Delete,
+            hyper::Method::OPTIONS => Method::Options,
+            _ => Method::Other,
+        };
+        Self {
+            method,
+            is_head,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            peer,
+            body,
+            headers: parts.headers,
+        }
+    }
+
+    /// A request that came over no socket: for tests of handlers.
+    #[must_use]
+    pub fn for_test(method: Method, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (
+                hyper::header::HeaderName::from_bytes(name.as_bytes()),
+                hyper::header::HeaderValue::from_str(value),
+            ) {
+                map.append(name, value);
+            }
+        }
+        Self {
+            method,
+            is_head: false,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            body: Ok(Body::from(body.to_vec())),
+            headers: map,
+        }
+    }
+
+    /// The first value of a header field, whatever the case of its name; `None` as well when its
+    /// octets are not printable ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The first value of a query parameter, decoded. As in Go, a query with more than
+    /// [`HTTP_FORM_FIELDS_MAX`] parameters reads as if it had none.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        let fields = form_fields(self.query.as_bytes()).ok()?;
+        fields.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The network that a bound per client counts: see [`network_of`].
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        network_of(self.peer.ip())
+    }
+}
+
+/// What one client cannot change at will: the IPv4 address, or the first 64 bits of the IPv6
+/// address (a home has that many addresses to itself).
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+/// A form or query string has more than [`HTTP_FORM_FIELDS_MAX`] fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {HTTP_FORM_FIELDS_MAX} fields")]
+pub struct TooManyFields;
+
+/// The fields of `application/x-www-form-urlencoded` text, in the order sent. As in Go, a field
+/// with a broken percent-encoding or with a `;` is left out. Octets that are not UTF-8 become
+/// U+FFFD.
+///
+/// # Errors
+/// [`TooManyFields`].
+pub fn form_fields(text: &[u8]) -> Result<Vec<(String, String)>, TooManyFields> {
+    let mut fields = Vec::new();
+    for field in text.split(|&octet| octet == b'&') {
+        if field.is_empty() || field.contains(&b';') {
+            continue;
+        }
+        if fields.len() == HTTP_FORM_FIELDS_MAX {
+            return Err(TooManyFields);
+        }
+        let mut halves = field.splitn(2, |&octet| octet == b'=');
+        let key = halves.next().unwrap_or_default();
+        let value = halves.next().unwrap_or_default();
+        if let (Some(key), Some(value)) = (decode(key, b'+'), decode(value, b'+')) {
+            fields.push((key.into_owned(), value.into_owned()));
+        }
+    }
+    Ok(fields)
+}
+
+/// A segment of a path with its percent-encoding resolved; `None` where that is broken.
+#[must_use]
+pub fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
+    // NUL is in no path that gets here: nothing in it reads as a blank.
+    decode(segment.as_bytes(), 0)
+}
+
+/// Resolves `%XX`, and `blank` to a space. `None` where a `%` is not followed by two hex digits.
+fn decode(text: &[u8], blank: u8) -> Option<Cow<'_, str>> {
+    if !text.iter().any(|&octet| octet == b'%' || octet == blank) {
+        return Some(String::from_utf8_lossy(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(&octet) = rest.next() {
+        decoded.push(match octet {
+            b'%' => hex_digit(*rest.next()?)? << 4 | hex_digit(*rest.next()?)?,
+            _ if octet == blank => b' ',
+            _ => octet,
+        });
+    }
+    Some(Cow::Owned(String::from_utf8_lossy(&decoded).into_owned()))
+}
+
+/// The value of a hex digit of either case.
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn form_fields_are_decoded_as_go_decodes_them() {
+        let fields = |text: &str| form_fields(text.as_bytes()).unwrap();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            fields("a=1&b=x+y%2B&c&=v"),
+            [pair("a", "1"), pair("b", "x y+"), pair("c", ""), pair("", "v"),]
+        );
+        assert_eq!(fields("a=%zz&b=%4&c=%&d=ok&e=1;f=2"), [pair("d", "ok")]);
+        assert_eq!(fields("n=%ff"), [pair("n", "\u{fffd}")]);
+        assert_eq!(fields(""), []);
+    }
+
+    #[test]
+    fn a_form_with_too_many_fields_is_refused() {
+        assert_eq!(form_fields(&b"a&".repeat(HTTP_FORM_FIELDS_MAX + 1)), Err(TooManyFields));
+        assert!(form_fields(&b"a&".repeat(HTTP_FORM_FIELDS_MAX)).is_ok());
+    }
+
+    #[test]
+    fn a_client_cannot_leave_its_network_by_changing_its_low_bits() {
+        let network = |text: &str| network_of(text.parse().unwrap()).to_string();
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn the_debug_form_shows_no_token_and_no_body() {
+        let request =
+            Request::for_test(Method::Post, "/x", &[("Authorization", "tok3n")], b"passw0rd");
+        let text = format!("{request:?}");
+        assert!(!text.contains("tok3n") && !text.contains("passw0rd"), "{text}");
+    }
+}

@@ -1,0 +1,215 @@
+//! The seam between what is committed and what is served: rows of `coredns_records` become zones.
+//!
+//! - An event is applied after its COMMIT and before its reply is sent, in commit order and without
+//!   an await, so whoever holds a `200` finds the change in the next answer.
+//! - The index is never the source of anything: events carry what the transaction itself read.
+//! - Load and change are one code: both say, owner by owner, what the gate lets be served.
+//! - Crash story: the index dies with the process and is loaded from the database at the next
+//!   start; nothing that was applied but not committed can exist, and what was committed but not
+//!   applied is loaded then.
+//!
+//! The only file that knows both a stored row and an RRset.
+
+use std::collections::HashMap;
+
+use crate::rr::{Refusal, Row, gate};
+use crate::wire::{Name, OwnerSets, Rr};
+use crate::zone::{Key, Zone, ZoneChange, Zones};
+
+/// What a commit has changed.
+pub enum Event {
+    /// Some owner names of a zone.
+    Changed(ZoneChange),
+    /// A zone as a whole: an import. Built where the transaction ran.
+    Replaced(Box<Zone>),
+}
+
+/// Brings the index up to date with one event.
+pub fn apply(zones: &mut Zones, event: Event) {
+    match event {
+        Event::Changed(change) => zones.apply(&change),
+        Event::Replaced(zone) => zones.replace(*zone),
+    }
+}
+
+/// Rows that are refused are counted without end and named up to here.
+const REFUSED_NAMED_MAX: usize = 20;
+
+/// A stored row that is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// The row as it is stored.
+    pub row: Row,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Gathers rows in any order and makes zones of them.
+pub struct Load {
+    ttl_default_secs: u32,
+    zones: Vec<Name>,
+    places: HashMap<Name, usize>,
+    rows: Vec<Entry>,
+    refused: Vec<RefusedRow>,
+    refused_count: usize,
+}
+
+/// A record with what it is grouped by. Grouping by hash beats sorting by name: names are long.
+struct Entry {
+    zone: usize,
+    hash: u64,
+    id: Box<str>,
+    rr: Rr,
+}
+
+/// What a load gave.
+pub struct Loaded {
+    /// The zones, their serials as the caller told them.
+    pub zones: Vec<Zone>,
+    /// Stored rows that are not served: the first of them.
+    pub refused: Vec<RefusedRow>,
+    /// How many there are in all.
+    pub refused_count: usize,
+}
+
+impl Load {
+    /// Starts without rows. `ttl_default_secs` stands for a TTL of 0.
+    #[must_use]
+    pub fn new(ttl_default_secs: u32) -> Self {
+        Self {
+            ttl_default_secs,
+            zones: Vec::new(),
+            places: HashMap::new(),
+            rows: Vec::new(),
+            refused: Vec::new(),
+            refused_count: 0,
+        }
+    }
+
+    /// Takes one stored row.
+    pub fn push(&mut self, row: &Row) {
+        match gate::decode(row, self.ttl_default_secs) {
+            Ok((zone, rr)) => {
+                let zone = self.zone_index(zone);
+                let hash = Key::from_wire(rr.owner.as_wire()).map_or(0, |key| key.whole_hash());
+                self.rows.push(Entry { zone, hash, id: row.id.as_str().into(), rr });
+            }
+            Err(refusal) => self.refuse(|| row.clone(), refusal),
+        }
+    }
+
+    /// The place of a zone in the list. Rows of one zone mostly come together.
+    fn zone_index(&mut self, zone: Name) -> usize {
+        if let Some(last) = self.rows.last()
+            && self.zones.get(last.zone) == Some(&zone)
+        {
+            return last.zone;
+        }
+        let next = self.zones.len();
+        let index = *self.places.entry(zone.clone()).or_insert(next);
+        if index == next {
+            self.zones.push(zone);
+        }
+        index
+    }
+
+    fn refuse(&mut self, row: impl FnOnce() -> Row, refusal: Refusal) {
+        self.refused_count += 1;
+        if self.refused.len() < REFUSED_NAMED_MAX {
+            self.refused.push(RefusedRow { row: row(), refusal });
+        }
+    }
+
+    /// Makes the zones; `serial` tells the serial of each.
+    #[must_use]
+    pub fn finish(mut self, serial: impl Fn(&Name) -> u32) -> Loaded {
+        let mut rows = std::mem::take(&mut self.rows);
+        let lower = |name: &Name| name.as_wire().to_ascii_lowercase();
+        rows.sort_unstable_by(|a, b| {
+            // Different names of one hash must not mix, however rare they are.
+            (a.zone, a.hash)
+                .cmp(&(b.zone, b.hash))
+                .then_with(|| lower(&a.rr.owner).cmp(&lower(&b.rr.owner)))
+        });
+        let names = std::mem::take(&mut self.zones);
+        let mut zones = Vec::with_capacity(names.len());
+        let mut rest = rows.as_slice();
+        for (index, apex) in names.iter().enumerate() {
+            let of_zone = rest.iter().take_while(|entry| entry.zone == index).count();
+            let (mine, others) = rest.split_at(of_zone);
+            rest = others;
+            let owners = mine
+                .chunk_by(|a, b| a.hash == b.hash && a.rr.owner == b.rr.owner)
+                .filter_map(|group| self.owner(apex, group));
+            zones.push(Zone::build(apex, serial(apex), owners));
+        }
+        Loaded { zones, refused: self.refused, refused_count: self.refused_count }
+    }
+
+    /// What is served at one owner name.
+    fn owner(&mut self, zone: &Name, group: &[Entry]) -> Option<OwnerSets> {
+        let rows: Vec<(&str, &Rr)> = group.iter().map(|entry| (&*entry.id, &entry.rr)).collect();
+        let served = gate::resolve(zone, &rows);
+        for (index, refusal) in served.refused {
+            let Some(entry) = group.get(index) else { continue };
+            self.refuse(|| row_of(zone, entry), refusal);
+        }
+        let owner = group.first()?.rr.owner.clone();
+        (!served.sets.is_empty()).then_some(OwnerSets { owner, sets: served.sets })
+    }
+}
+
+/// Enough of a row to name it: what was read from its content is not kept.
+fn row_of(zone: &Name, entry: &Entry) -> Row {
+    Row {
+        id: entry.id.to_string(),
+        zone: zone.to_string(),
+        name: entry.rr.owner.to_string(),
+        ttl: i64::from(entry.rr.ttl),
+        record_type: entry.rr.rtype.to_string(),
+        content: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::respond::{Transport, respond};
+
+    fn row(id: &str, zone: &str, name: &str, rtype: &str, content: &str) -> Row {
+        Row {
+            id: id.into(),
+            zone: zone.into(),
+            name: name.into(),
+            ttl: 0,
+            record_type: rtype.into(),
+            content: content.into(),
+        }
+    }
+
+    #[test]
+    fn rows_in_any_order_become_zones_and_the_refused_are_named() {
+        let rows = [
+            row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#),
+            row("2", "y", "www.y.", "A", r#"{"ip":"192.0.2.2"}"#),
+            row("3", "X", "WWW.x.", "A", r#"{"ip":"192.0.2.3"}"#),
+            row("4", "x.", "www.x.", "CNAME", r#"{"host":"y."}"#),
+            row("5", "x.", "www.y.", "A", r#"{"ip":"192.0.2.3"}"#),
+            row("6", "z.", "z.", "A", "{}"),
+        ];
+        let mut load = Load::new(30);
+        rows.iter().for_each(|row| load.push(row));
+        let loaded = load.finish(|_| 7);
+        let mut refused: Vec<&str> = loaded.refused.iter().map(|r| r.row.id.as_str()).collect();
+        refused.sort_unstable();
+        assert_eq!((refused, loaded.refused_count), (vec!["4", "5", "6"], 3));
+        let mut zones = Zones::new();
+        loaded.zones.into_iter().for_each(|zone| zones.replace(zone));
+        let query = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03www\x01x\0\0\x01\0\x01";
+        let mut reply = [0; 1232];
+        let len = respond(&zones, query, Transport::Udp, &mut reply).unwrap();
+        assert_eq!((reply[3], &reply[6..8]), (0, &[0, 2][..]), "two A records");
+        assert!(reply[..len].ends_with(&[192, 0, 2, 3]));
+        assert_eq!(zones.iter().count(), 2, "a zone of which nothing is served is none");
+    }
+}
