@@ -2,6 +2,8 @@
 //!
 //! A limit that follows from a standard cites it; a limit we chose says why in a word.
 
+use std::num::NonZeroU32;
+
 // ---- DNS names and messages ---------------------------------------------------------------
 
 /// Octets of a name on the wire, the final root label included (RFC 1035 §2.3.4).
@@ -42,6 +44,7 @@ pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
 pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
 
 const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
 // ---- DNS service --------------------------------------------------------------------------
 
 /// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
@@ -59,6 +62,7 @@ pub const ADDITIONAL_NAMES_MAX: usize = 32;
 const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
 // A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
 const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
 // ---- HTTP ---------------------------------------------------------------------------------
 
 /// Octets of a request line and its header fields together; a token and the longest filter fit
@@ -123,7 +127,37 @@ pub const WRITE_GROUP_JOBS_MAX: usize = 128;
 pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
 /// Reads that wait for a reader; a caller beyond waits for room.
 pub const READ_QUEUE_JOBS_MAX: usize = 256;
+/// Records on a page of a list when the client does not say (PocketBase's `tools/search`).
+pub const LIST_PER_PAGE_DEFAULT: u64 = 30;
+/// Records on a page of a list, however many the client asks for (PocketBase's `tools/search`).
+pub const LIST_PER_PAGE_MAX: u64 = 1000;
+/// Characters that a secret needs, in a variable or a key file (32 random ones are 160 bits or more).
+pub const SECRET_CHARS_MIN: usize = 32;
+/// Bytes of a key file.
+pub const KEY_FILE_BYTES_MAX: usize = 4096;
+/// PBKDF2-HMAC-SHA256 rounds for a new key slot, once per start: a fifth of a second where the
+/// processor has SHA instructions, as much on a small board with fewer rounds.
+pub const PBKDF2_ROUNDS: NonZeroU32 =
+    NonZeroU32::new(if cfg!(target_arch = "x86_64") { 600_000 } else { 210_000 }).unwrap();
+/// Rounds that a stored slot may ask for: fewer were never written, more would be a stalled start.
+pub const PBKDF2_ROUNDS_MIN: u32 = 100_000;
+/// See [`PBKDF2_ROUNDS_MIN`].
+pub const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
+/// Stack of a store thread. Jobs parse JSON (128 levels) and SQL; touched pages only are resident.
+pub const STORE_STACK_BYTES: usize = 512 * 1024;
+/// Page cache of a connection. More bought no speed and cost resident memory.
+pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Compiled statements that a connection keeps.
+pub const DATABASE_STATEMENTS_MAX: usize = 24;
+/// Pages in the WAL at which the writer moves them into the database file after a commit: 4 MiB.
+pub const WAL_CHECKPOINT_PAGES: u32 = 1000;
+/// What a WAL that grew in a large transaction is cut back to.
+pub const WAL_KEPT_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Who else reads the database (a backup of the files, say) may hold us up this long.
+pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 
+const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
+const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
 // ---- DNS over UDP and TCP ------------------------------------------------------------------
@@ -178,3 +212,74 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+/// Addresses of this host that the zone of a first start tells.
+pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
+pub const OPEN_FILES_RESERVED: usize = 64;
+
+// ---- The control socket ------------------------------------------------------------------------
+
+/// Octets of a frame, apart from its header.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the data of one command: a master file of a million records.
+pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
+/// Commands at once; more wait in the socket's queue.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4;
+/// How long one side waits for the other to send or to take the next frame.
+pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
+/// How long the command line looks for the server that holds the lock, or for the lock.
+pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;
+
+// ---- Sign-in ------------------------------------------------------------------------------
+
+/// Bcrypt's cost of a password hash, as in PocketBase.
+pub const PASSWORD_COST: u32 = 10;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Octets of a new password: bcrypt reads 72, and the last is its own.
+pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Characters of what a client sends as identity or password.
+pub const CREDENTIAL_CHARS_MAX: usize = 255;
+/// Password hashes computed at once: each takes a core for 50 ms and more.
+pub const PASSWORD_JOBS_MAX: usize = 2;
+/// Password hashes that wait for their turn; a caller beyond is turned away.
+pub const PASSWORD_QUEUE_MAX: usize = 16;
+/// Failed sign-ins of one network within a window.
+pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Seconds of that window.
+pub const SIGN_IN_WINDOW_SECS: u64 = 60;
+/// Networks whose failures are counted at the same time.
+pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
+/// Octets of a token that is looked at: ours have some 250.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+/// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+pub const EMAIL_BYTES_MAX: usize = 254;
+
+// ---- Records over the API -----------------------------------------------------------------
+
+/// Characters of a text field without a limit of its own, as in PocketBase.
+pub const TEXT_CHARS_MAX: usize = 5000;
+/// Octets of a JSON field without a limit of its own, as in PocketBase.
+pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
+/// Octets of an editor field without a limit of its own, as in PocketBase.
+pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
+/// Characters of a URL field (govalidator).
+pub const URL_CHARS_MAX: usize = 2083;
+/// Sort keys of a list, as in PocketBase.
+pub const SORT_KEYS_MAX: usize = 8;
+/// Octets of one sort key, as in PocketBase.
+pub const SORT_KEY_BYTES_MAX: usize = 255;
+/// Items on a page when the client does not say, as in PocketBase.
+pub const PAGE_ITEMS_DEFAULT: u64 = 30;
+/// Items on a page, as in PocketBase.
+pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
+/// one goes to the pool.
+pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;

@@ -23,9 +23,9 @@ pub mod mmsg;
 pub mod request;
 pub mod respond;
 
-#[cfg(test)]
-mod tests;
 pub mod stats;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod throttle;
 pub mod udp;

@@ -20,6 +20,12 @@ impl Body {
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
+
+    /// Takes the octets out, to be worked on elsewhere. They still count against the budget as
+    /// long as this is kept.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.octets)
+    }
 }
 
 impl From<Vec<u8>> for Body {

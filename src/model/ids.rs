@@ -147,7 +147,6 @@ mod tests {
         assert_eq!(field_id("autodate", "created"), "autodate2990389176");
         assert_eq!(collection_id("base", "_mfas"), "pbc_2279338944");
         assert_eq!(collection_id("auth", "_superusers"), "pbc_3142635823");
-        assert_eq!(collection_id("base", "coredns_records"), "pbc_186858105");
     }
 
     #[test]

@@ -1,1 +1,138 @@
-//! Rows of `_collections`.
+//! The rows of `_collections` and the tables they describe.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::OpenError;
+use crate::model::{Collection, Field, FieldKind, Kind, Schema};
+
+/// Reads all collections.
+pub(super) fn load(connection: &Connection, database: &Path) -> Result<Schema, OpenError> {
+    let failed = |source| OpenError::Database {
+        action: "read the collections of",
+        database: database.to_owned(),
+        source,
+    };
+    let mut statement = connection
+        .prepare(
+            "SELECT id, name, type, system, listRule, viewRule, createRule, updateRule, deleteRule,
+                    fields, indexes, options, created, updated
+             FROM _collections ORDER BY rowid",
+        )
+        .map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut collections = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let collection = read(row).map_err(failed)?;
+        collections.push(collection.map_err(|problem| OpenError::BadCollection {
+            database: database.to_owned(),
+            problem,
+        })?);
+    }
+    Ok(Schema::new(collections))
+}
+
+/// A row of `_collections`. The outer error is SQLite's, the inner one names what is wrong.
+fn read(row: &Row<'_>) -> rusqlite::Result<Result<Collection, String>> {
+    let name: String = row.get("name")?;
+    let kind: String = row.get("type")?;
+    let [fields, indexes, options]: [String; 3] =
+        [row.get("fields")?, row.get("indexes")?, row.get("options")?];
+    let bad = |what: &str, why: &dyn std::fmt::Display| format!("{name}: {what}: {why}");
+    let fields = serde_json::from_str::<Vec<serde_json::Value>>(&fields)
+        .map_err(|error| bad("fields", &error))
+        .and_then(|fields| {
+            fields
+                .iter()
+                .map(Field::from_json)
+                .collect::<Result<_, _>>()
+                .map_err(|e| bad("fields", &e))
+        });
+    let indexes = serde_json::from_str(&indexes).map_err(|error| bad("indexes", &error));
+    let options = serde_json::from_str(&options).map_err(|error| bad("options", &error));
+    let kind = Kind::from_text(&kind).ok_or_else(|| bad("type", &kind));
+    let (fields, indexes, options, kind) = match (fields, indexes, options, kind) {
+        (Ok(fields), Ok(indexes), Ok(options), Ok(kind)) => (fields, indexes, options, kind),
+        (Err(e), ..) | (_, Err(e), ..) | (_, _, Err(e), _) | (.., Err(e)) => return Ok(Err(e)),
+    };
+    Ok(Ok(Collection {
+        id: row.get("id")?,
+        name,
+        kind,
+        system: row.get("system")?,
+        list_rule: row.get("listRule")?,
+        view_rule: row.get("viewRule")?,
+        create_rule: row.get("createRule")?,
+        update_rule: row.get("updateRule")?,
+        delete_rule: row.get("deleteRule")?,
+        fields,
+        indexes,
+        options,
+        created: row.get("created")?,
+        updated: row.get("updated")?,
+    }))
+}
+
+/// Adds a collection: its row, its table and its indexes. Not for views.
+pub(super) fn create(connection: &Connection, collection: &Collection) -> rusqlite::Result<()> {
+    let fields: Vec<_> = collection.fields.iter().map(Field::to_json).collect();
+    connection.execute(
+        "INSERT INTO _collections
+           (id, name, type, system, listRule, viewRule, createRule, updateRule, deleteRule,
+            fields, indexes, options, created, updated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            collection.id,
+            collection.name,
+            collection.kind.as_str(),
+            collection.system,
+            collection.list_rule,
+            collection.view_rule,
+            collection.create_rule,
+            collection.update_rule,
+            collection.delete_rule,
+            serde_json::Value::from(fields).to_string(),
+            serde_json::Value::from(collection.indexes.as_slice()).to_string(),
+            serde_json::Value::from(collection.options.clone()).to_string(),
+            collection.created,
+            collection.updated,
+        ],
+    )?;
+    connection.execute_batch(&table_sql(collection))?;
+    for index in &collection.indexes {
+        connection.execute_batch(index)?;
+    }
+    Ok(())
+}
+
+/// The statement that makes the collection's table, with its columns in alphabetical order.
+fn table_sql(collection: &Collection) -> String {
+    let mut columns: Vec<_> = collection.fields.iter().collect();
+    columns.sort_by(|a, b| a.name.cmp(&b.name));
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|field| format!("{} {}", quoted(&field.name), column_type(field)))
+        .collect();
+    format!("CREATE TABLE {} ({})", quoted(&collection.name), columns.join(", "))
+}
+
+/// The type, default and constraint of a field's column, as PocketBase's `core/field_*.go`.
+fn column_type(field: &Field) -> &'static str {
+    match field.kind {
+        _ if field.is_primary_key() => {
+            "TEXT PRIMARY KEY DEFAULT ('r'||lower(hex(randomblob(7)))) NOT NULL"
+        }
+        _ if field.is_multiple() => "JSON DEFAULT '[]' NOT NULL",
+        FieldKind::Number => "NUMERIC DEFAULT 0 NOT NULL",
+        FieldKind::Bool => "BOOLEAN DEFAULT FALSE NOT NULL",
+        FieldKind::Json => "JSON DEFAULT NULL",
+        FieldKind::GeoPoint => r#"JSON DEFAULT '{"lon":0,"lat":0}' NOT NULL"#,
+        _ => "TEXT DEFAULT '' NOT NULL",
+    }
+}
+
+/// A name as SQL: in backticks, as PocketBase writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}

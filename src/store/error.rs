@@ -21,6 +21,9 @@ pub enum StoreError {
         /// The columns of the index; empty for an index over an expression.
         columns: Vec<String>,
     },
+    /// SQLite gave up the transaction that this write shared with others.
+    #[error("the database undid the transaction: the disk may be full or failing")]
+    Undone,
     /// The verb has no such thing to work on, or the collection is a view.
     #[error("the collection {collection} {problem}")]
     Collection {
@@ -254,5 +257,61 @@ fn sqlite_advice(error: &rusqlite::Error) -> &'static str {
 /// Wraps SQLite's error: `.map_err(sqlite("read a record"))`. A violated unique index becomes
 /// [`StoreError::NotUnique`].
 pub(super) fn sqlite(action: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Sqlite { action, source: Arc::new(source) }
+    move |source| {
+        not_unique(&source)
+            .unwrap_or_else(|| StoreError::Sqlite { action, source: Arc::new(source) })
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
+
+/// Reads SQLite's message `UNIQUE constraint failed: table.column, table.column`; for an index over
+/// an expression it names the index instead.
+fn not_unique(error: &rusqlite::Error) -> Option<StoreError> {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    let rusqlite::Error::SqliteFailure(failure, Some(message)) = error else { return None };
+    if ![SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY].contains(&failure.extended_code) {
+        return None;
+    }
+    let names = message.strip_prefix("UNIQUE constraint failed: ").unwrap_or_default();
+    let mut table = String::new();
+    let mut columns = Vec::new();
+    for (owner, column) in names.split(", ").filter_map(|name| name.split_once('.')) {
+        owner.clone_into(&mut table);
+        columns.push(column.to_owned());
+    }
+    Some(StoreError::NotUnique { table, columns })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StoreError, sqlite};
+
+    #[test]
+    fn a_violated_unique_index_names_its_columns() {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a, b, UNIQUE (a, b));
+             INSERT INTO t VALUES ('x', 1, 2);",
+        )
+        .unwrap();
+        let columns_of = |sql: &str| match db.execute(sql, []).map_err(sqlite("insert")) {
+            Err(StoreError::NotUnique { table, columns }) => (table, columns),
+            other => panic!("{other:?}"),
+        };
+        let (table, columns) = columns_of("INSERT INTO t VALUES ('y', 1, 2)");
+        assert_eq!((table.as_str(), columns), ("t", vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(columns_of("INSERT INTO t VALUES ('x', 3, 4)").1, ["id"]);
+        let other = db.execute("INSERT INTO t VALUES (NULL, 3, 4)", []).map_err(sqlite("insert"));
+        assert!(matches!(other, Err(StoreError::Sqlite { .. })));
+    }
 }

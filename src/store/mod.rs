@@ -24,6 +24,8 @@
 
 mod collections;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod keyslot;
 mod migrate;
 mod open;
@@ -37,10 +39,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::{JobError, OpenError, StoreError};
-pub use self::keyslot::{KeyPlace, KeySource, key_file_beside, key_source};
+pub use self::keyslot::KeyPlace;
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
-pub use self::secret::{Secret, Subkeys};
+pub use self::secret::{KeySource, Secret, Subkeys, key_file_beside, key_source};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};
 
@@ -106,14 +108,14 @@ impl<E: Send + 'static> Store<E> {
     {
         let (reply, answer) = bounded(1);
         let job: writer::Job<E> = Box::new(move |tx| {
-            let outcome = work(tx);
+            let outcome = match tx {
+                Ok(tx) => work(tx).map_err(JobError::Refused),
+                Err(error) => Err(JobError::Store(error)),
+            };
             writer::Verdict {
                 keep: outcome.is_ok(),
                 reply: Box::new(move |failure| {
-                    let outcome = match failure {
-                        None => outcome.map_err(JobError::Refused),
-                        Some(error) => Err(JobError::Store(error)),
-                    };
+                    let outcome = failure.map_or(outcome, |error| Err(JobError::Store(error)));
                     // A caller that hung up needs no answer.
                     reply.try_send(outcome).ok();
                 }),

@@ -1,7 +1,30 @@
-//! Records of any collection.
+//! Records of any collection, and the superusers among them.
+//!
+//! Values come and go in the forms that PocketBase stores: a bool as 0 or 1, a list as a JSON
+//! array, a whole number as an integer, everything else as text. Reading forgives what other
+//! software may have stored (a number in a text column, text in a bool's): it never fails on a
+//! value, and gives the nearest of the field's kind.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
+
+use super::collections::quoted;
+use super::error::sqlite;
 use super::{Reader, StoreError, Tx};
-use crate::model::{Collection, ListQuery, Page, Record};
+use crate::clock;
+use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
+use crate::model::{
+    Collection, Field, FieldKind, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
+};
+
+/// The collection of superusers.
+const SUPERUSERS: &str = "_superusers";
+/// What hangs on an auth record and goes with it, and what hangs on its password.
+const SIGN_INS: [&str; 3] = ["_mfas", "_otps", "_authOrigins"];
+const EXTERNAL_AUTHS: &str = "_externalAuths";
 
 impl Reader<'_> {
     /// The record with this id.
@@ -13,8 +36,7 @@ impl Reader<'_> {
         collection: &Collection,
         id: &str,
     ) -> Result<Option<Record>, StoreError> {
-        let _ = (collection, id);
-        Err(StoreError::Closed)
+        self.record_where(collection, "`id` = ?1", id)
     }
 
     /// A page of the collection's records.
@@ -22,8 +44,42 @@ impl Reader<'_> {
     /// # Errors
     /// The database failed.
     pub fn list(&self, collection: &Collection, query: &ListQuery) -> Result<Page, StoreError> {
-        let _ = (collection, query);
-        Err(StoreError::Closed)
+        let page = query.page.max(1);
+        let per_page = match query.per_page {
+            0 => LIST_PER_PAGE_DEFAULT,
+            asked => asked.min(LIST_PER_PAGE_MAX),
+        };
+        let offset = i64::try_from((page - 1).saturating_mul(per_page)).unwrap_or(i64::MAX);
+        let sql = format!(
+            "SELECT {} FROM {}{} LIMIT ?1 OFFSET ?2",
+            columns(collection),
+            quoted(&collection.name),
+            order_by(collection, &query.sort)
+        );
+        let items = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let limit = i64::try_from(per_page).unwrap_or(i64::MAX);
+                let rows =
+                    statement.query_map(params![limit, offset], |row| read(collection, row))?;
+                rows.collect()
+            })
+            .map_err(sqlite("list records"))?;
+        let total = if query.skip_total { None } else { Some(self.count(collection)?) };
+        Ok(Page { page, per_page, total, items })
+    }
+
+    /// How many records the collection has.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn count(&self, collection: &Collection) -> Result<u64, StoreError> {
+        self.connection
+            .prepare_cached(&format!("SELECT count(*) FROM {}", quoted(&collection.name)))
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
+            .map(i64::unsigned_abs)
+            .map_err(sqlite("count records"))
     }
 
     /// The superuser with this address, compared as PocketBase does: case matters unless the
@@ -32,8 +88,16 @@ impl Reader<'_> {
     /// # Errors
     /// The database failed.
     pub fn superuser_by_email(&self, email: &str) -> Result<Option<Record>, StoreError> {
-        let _ = email;
-        Err(StoreError::Closed)
+        let collection = self.superusers()?;
+        if email.is_empty() {
+            return Ok(None);
+        }
+        let condition = if ignores_case(&collection, "email") {
+            "`email` = ?1 COLLATE NOCASE"
+        } else {
+            "`email` = ?1"
+        };
+        self.record_where(&collection, condition, email)
     }
 
     /// How many superusers there are.
@@ -41,18 +105,52 @@ impl Reader<'_> {
     /// # Errors
     /// The database failed.
     pub fn superuser_count(&self) -> Result<u64, StoreError> {
-        Err(StoreError::Closed)
+        self.count(&*self.superusers()?)
+    }
+
+    fn superusers(&self) -> Result<Arc<Collection>, StoreError> {
+        self.schema.find(SUPERUSERS).cloned().ok_or_else(|| StoreError::Collection {
+            collection: SUPERUSERS.to_owned(),
+            problem: "is missing",
+        })
+    }
+
+    fn record_where(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameter: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {condition} LIMIT 1",
+            columns(collection),
+            quoted(&collection.name)
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                statement.query_row([parameter], |row| read(collection, row)).optional()
+            })
+            .map_err(sqlite("read a record"))
     }
 }
 
 impl<E> Tx<'_, E> {
-    /// Stores a new record, whose id is set.
+    /// Stores a new record as it is: the caller has set its id and dates and checked its values.
     ///
     /// # Errors
-    /// [`StoreError::NotUnique`] names the columns; or the database failed.
+    /// [`StoreError::NotUnique`] names the columns; a view takes no records; or the database
+    /// failed.
     pub fn insert(&mut self, collection: &Collection, record: &Record) -> Result<(), StoreError> {
-        let _ = (collection, record);
-        Err(StoreError::Closed)
+        refuse_view(collection)?;
+        let marks: Vec<_> = (1..=collection.fields.len()).map(|i| format!("?{i}")).collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            quoted(&collection.name),
+            columns(collection),
+            marks.join(",")
+        );
+        self.write(&sql, collection, record).map(drop).map_err(sqlite("insert a record"))
     }
 
     /// Stores all values of the record with this record's id; `false` when there is none.
@@ -60,21 +158,45 @@ impl<E> Tx<'_, E> {
     /// # Errors
     /// As [`Self::insert`].
     pub fn update(&mut self, collection: &Collection, record: &Record) -> Result<bool, StoreError> {
-        let _ = (collection, record);
-        Err(StoreError::Closed)
+        refuse_view(collection)?;
+        let Some(id_at) = collection.field_index("id") else { return Ok(false) };
+        let assignments: Vec<_> = (1..)
+            .zip(&collection.fields)
+            .map(|(i, field)| format!("{} = ?{i}", quoted(&field.name)))
+            .collect();
+        let sql = format!(
+            "UPDATE {} SET {} WHERE `id` = ?{}",
+            quoted(&collection.name),
+            assignments.join(", "),
+            id_at + 1
+        );
+        let changed = self.write(&sql, collection, record).map_err(sqlite("update a record"))?;
+        Ok(changed > 0)
     }
 
-    /// Removes the record with this id; `false` when there is none.
+    /// Removes the record with this id; `false` when there is none. With an auth record go its
+    /// MFAs, OTPs, known origins and external sign-ins.
     ///
     /// # Errors
-    /// The database failed.
+    /// A view has no records; or the database failed.
     pub fn delete(&mut self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
-        let _ = (collection, id);
-        Err(StoreError::Closed)
+        refuse_view(collection)?;
+        let sql = format!("DELETE FROM {} WHERE `id` = ?1", quoted(&collection.name));
+        let removed = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.execute([id]))
+            .map_err(sqlite("delete a record"))?;
+        if removed > 0 && collection.kind == Kind::Auth {
+            self.forget(&[EXTERNAL_AUTHS], collection, id)?;
+            self.forget(&SIGN_INS, collection, id)?;
+        }
+        Ok(removed > 0)
     }
 
-    /// Makes the superuser with this address, or gives it a new password and token key (which ends
-    /// its sessions). `password_hash` is bcrypt's. Returns the record as stored.
+    /// Makes the superuser with this address, or gives it a new password and token key, which ends
+    /// its sessions and pending sign-ins. `password_hash` is bcrypt's; address and password were
+    /// checked by the caller. Returns the record as stored.
     ///
     /// # Errors
     /// The database failed.
@@ -83,7 +205,376 @@ impl<E> Tx<'_, E> {
         email: &str,
         password_hash: &str,
     ) -> Result<Record, StoreError> {
-        let _ = (email, password_hash);
-        Err(StoreError::Closed)
+        let collection = self.superusers()?;
+        let existing = self.superuser_by_email(email)?;
+        let is_new = existing.is_none();
+        let now = clock::now_text();
+        let mut record = existing.unwrap_or_else(|| {
+            let mut record = Record::new(&collection);
+            record.set(&collection, "id", Value::Text(ids::record_id()));
+            record.set(&collection, "email", Value::Text(email.to_owned()));
+            record.set(&collection, "created", Value::Text(now.clone()));
+            record
+        });
+        record.set(&collection, "password", Value::Text(password_hash.to_owned()));
+        record.set(&collection, "tokenKey", Value::Text(ids::token_key()));
+        record.set(&collection, "verified", Value::Bool(true));
+        record.set(&collection, "updated", Value::Text(now));
+        if is_new {
+            self.insert(&collection, &record)?;
+        } else {
+            self.update(&collection, &record)?;
+            self.forget(&SIGN_INS, &collection, record.id(&collection))?;
+        }
+        Ok(record)
+    }
+
+    /// Removes what refers to an auth record in these collections.
+    fn forget(&self, names: &[&str], owner: &Collection, id: &str) -> Result<(), StoreError> {
+        for name in names.iter().filter(|name| self.schema.find(name).is_some()) {
+            self.connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {} WHERE collectionRef = ?1 AND recordRef = ?2",
+                    quoted(name)
+                ))
+                .and_then(|mut statement| statement.execute([&owner.id, id]))
+                .map_err(sqlite("delete sign-ins"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement whose parameters are the record's values in the order of the fields.
+    fn write(
+        &self,
+        sql: &str,
+        collection: &Collection,
+        record: &Record,
+    ) -> rusqlite::Result<usize> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (i, field) in (1..).zip(&collection.fields) {
+            // A record that is shorter than its collection gets the zero value, never NULL.
+            let zero;
+            let value = match record.values.get(i - 1) {
+                Some(value) => value,
+                None => {
+                    zero = field.zero();
+                    &zero
+                }
+            };
+            statement.raw_bind_parameter(i, Stored(value))?;
+        }
+        statement.raw_execute()
+    }
+}
+
+fn refuse_view(collection: &Collection) -> Result<(), StoreError> {
+    if collection.kind == Kind::View {
+        return Err(StoreError::Collection {
+            collection: collection.name.clone(),
+            problem: "is a view and takes no records",
+        });
+    }
+    Ok(())
+}
+
+/// The columns in the order of the fields.
+fn columns(collection: &Collection) -> String {
+    let names: Vec<_> = collection.fields.iter().map(|field| quoted(&field.name)).collect();
+    names.join(",")
+}
+
+fn order_by(collection: &Collection, sort: &[Sort]) -> String {
+    let keys: Vec<_> = sort
+        .iter()
+        .filter_map(|sort| {
+            let direction = if sort.descending { "DESC" } else { "ASC" };
+            Some(match sort.key {
+                SortKey::Random => "RANDOM()".to_owned(),
+                SortKey::Rowid => format!("_rowid_ {direction}"),
+                SortKey::Field(at) => {
+                    format!("{} {direction}", quoted(&collection.fields.get(at)?.name))
+                }
+            })
+        })
+        .collect();
+    if keys.is_empty() { String::new() } else { format!(" ORDER BY {}", keys.join(", ")) }
+}
+
+/// Whether the unique index over this column alone compares without regard to case.
+fn ignores_case(collection: &Collection, column: &str) -> bool {
+    collection.indexes.iter().any(|sql| {
+        let sql = sql.to_ascii_lowercase();
+        let Some((head, tail)) = sql.split_once('(') else { return false };
+        let Some((key, _)) = tail.split_once(')') else { return false };
+        let mut words = key.split_whitespace();
+        let is_column =
+            words.next().is_some_and(|word| word.trim_matches(['`', '"', '[', ']']) == column);
+        let is_unique = head.split_whitespace().any(|word| word == "unique");
+        is_unique
+            && is_column
+            && !key.contains(',')
+            && words.collect::<Vec<_>>().join(" ").starts_with("collate nocase")
+    })
+}
+
+/// A record out of a row whose columns are the fields.
+fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
+    let values = collection.fields.iter().enumerate();
+    let values = values.map(|(at, field)| Ok(value_of(field, row.get_ref(at)?)));
+    Ok(Record { values: values.collect::<rusqlite::Result<_>>()? })
+}
+
+/// What SQLite stored, as a value of the field's kind.
+fn value_of(field: &Field, stored: ValueRef<'_>) -> Value {
+    match field.kind {
+        FieldKind::Bool => Value::Bool(match stored {
+            ValueRef::Integer(number) => number != 0,
+            ValueRef::Real(number) => number != 0.0,
+            _ => matches!(text_of(stored).as_ref(), "1" | "t" | "T" | "true" | "TRUE" | "True"),
+        }),
+        FieldKind::Number => Value::Number(match stored {
+            #[expect(clippy::cast_precision_loss, reason = "PocketBase's numbers are f64")]
+            ValueRef::Integer(number) => number as f64,
+            ValueRef::Real(number) => number,
+            _ => text_of(stored).parse().unwrap_or(0.0),
+        }),
+        FieldKind::Json | FieldKind::GeoPoint => match text_of(stored) {
+            text if text.is_empty() => field.zero(),
+            text => Value::Json(text.into_owned()),
+        },
+        _ if field.is_multiple() => Value::List(list_of(&text_of(stored))),
+        _ => Value::Text(text_of(stored).into_owned()),
+    }
+}
+
+/// Any stored value as text, NULL as empty text; allocates for numbers and broken UTF-8 only.
+pub(super) fn text_of(stored: ValueRef<'_>) -> Cow<'_, str> {
+    match stored {
+        ValueRef::Null => Cow::Borrowed(""),
+        ValueRef::Integer(number) => Cow::Owned(number.to_string()),
+        ValueRef::Real(number) => Cow::Owned(Value::Number(number).to_json().to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+    }
+}
+
+/// The items of a JSON array; one item when the text is something else, as after a change of the
+/// field from one value to several.
+fn list_of(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| vec![text.to_owned()])
+}
+
+/// A value on its way into a column.
+struct Stored<'v>(&'v Value);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Bool(truth) => ToSqlOutput::from(*truth),
+            Value::Number(number) => {
+                value::whole(*number).map_or_else(|| ToSqlOutput::from(*number), ToSqlOutput::from)
+            }
+            Value::Text(text) | Value::Json(text) => ToSqlOutput::from(text.as_str()),
+            Value::List(items) => {
+                ToSqlOutput::from(serde_json::Value::from(items.as_slice()).to_string())
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef;
+
+    use super::{ignores_case, value_of};
+    use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
+    use crate::store::fixture::{dns_record, in_memory};
+    use crate::store::writer::Tx;
+    use crate::store::{StoreError, collections};
+
+    /// Runs `work` on a database in memory.
+    fn with_tx(work: impl FnOnce(&mut Tx<'_, ()>)) {
+        let (connection, schema) = in_memory();
+        work(&mut Tx::for_test(&connection, &schema));
+    }
+
+    fn field(kind: &str, more: serde_json::Value) -> Field {
+        let mut json = serde_json::json!({"id": kind, "name": kind, "type": kind});
+        for (key, value) in more.as_object().cloned().unwrap_or_default() {
+            json[key] = value;
+        }
+        Field::from_json(&json).unwrap()
+    }
+
+    fn ids(tx: &Tx<'_, ()>, collection: &Collection, query: &ListQuery) -> Vec<String> {
+        let items = tx.list(collection, query).unwrap().items;
+        items.iter().map(|record| record.text(collection, "name").to_owned()).collect()
+    }
+
+    #[test]
+    fn every_kind_of_value_comes_back_as_it_was_stored() {
+        let (connection, schema) = in_memory();
+        let mut all = Collection::for_test(&["id", "text", "odd`name"]);
+        all.fields[0].options.insert("primaryKey".into(), true.into());
+        let several = serde_json::json!({"maxSelect": 9});
+        for (kind, more) in [
+            ("number", serde_json::Value::Null),
+            ("bool", serde_json::Value::Null),
+            ("json", serde_json::Value::Null),
+            ("geoPoint", serde_json::Value::Null),
+            ("select", several),
+            ("date", serde_json::Value::Null),
+        ] {
+            all.fields.push(field(kind, more));
+        }
+        collections::create(&connection, &all).unwrap();
+        let mut tx: Tx<'_, ()> = Tx::for_test(&connection, &schema);
+        for (number, json) in [
+            (0.0, Value::Null),
+            (-7.0, Value::Json("[1,{\"a\":null}]".into())),
+            (0.25, Value::Json("12".into())),
+            (1e300, Value::Json("\"text\"".into())),
+        ] {
+            let record = Record {
+                values: vec![
+                    Value::Text("one".into()),
+                    Value::Text("0123 \u{1F600}\u{0}".into()),
+                    Value::Text("`".into()),
+                    Value::Number(number),
+                    Value::Bool(true),
+                    json,
+                    Value::Json(r#"{"lon":1.5,"lat":0}"#.into()),
+                    Value::List(vec!["a".into(), "b\"c".into()]),
+                    Value::Text("2026-08-14 04:03:35.123Z".into()),
+                ],
+            };
+            tx.insert(&all, &record).unwrap();
+            assert_eq!(tx.record_by_id(&all, "one").unwrap().unwrap(), record);
+            assert!(tx.delete(&all, "one").unwrap());
+        }
+        tx.insert(&all, &Record { values: vec![Value::Text("short".into())] }).unwrap();
+        let mut zero = Record::new(&all);
+        zero.set(&all, "id", Value::Text("short".into()));
+        assert_eq!(tx.record_by_id(&all, "short").unwrap(), Some(zero));
+    }
+
+    #[test]
+    fn what_other_software_stored_reads_as_the_nearest_value() {
+        let read = |kind: &str, stored| value_of(&field(kind, serde_json::Value::Null), stored);
+        assert_eq!(read("bool", ValueRef::Text(b"true")), Value::Bool(true));
+        assert_eq!(read("bool", ValueRef::Null), Value::Bool(false));
+        assert_eq!(read("number", ValueRef::Text(b"12.5")), Value::Number(12.5));
+        assert_eq!(read("number", ValueRef::Text(b"x")), Value::Number(0.0));
+        assert_eq!(read("text", ValueRef::Integer(12)), Value::Text("12".into()));
+        assert_eq!(read("text", ValueRef::Blob(&[0xFF])), Value::Text("\u{FFFD}".into()));
+        assert_eq!(read("json", ValueRef::Integer(5)), Value::Json("5".into()));
+        assert_eq!(read("json", ValueRef::Text(b"")), Value::Null);
+        let several = field("select", serde_json::json!({"maxSelect": 2}));
+        assert_eq!(value_of(&several, ValueRef::Text(b"one")), Value::List(vec!["one".into()]));
+        assert_eq!(several.kind, FieldKind::Select);
+    }
+
+    #[test]
+    fn a_list_has_pages_order_and_a_total() {
+        with_tx(|tx| {
+            let dns = tx.schema().find("coredns_records").unwrap().clone();
+            for name in ["c", "a", "b", "e", "d"] {
+                tx.insert(&dns, &dns_record(&dns, "example.com.", name, "x")).unwrap();
+            }
+            let by_name =
+                Sort { key: SortKey::Field(dns.field_index("name").unwrap()), descending: false };
+            let mut query =
+                ListQuery { page: 0, per_page: 2, skip_total: false, sort: vec![by_name] };
+            assert_eq!(ids(tx, &dns, &query), ["a", "b"]);
+            query.page = 3;
+            assert_eq!(ids(tx, &dns, &query), ["e"]);
+            let page = tx.list(&dns, &query).unwrap();
+            assert_eq!((page.page, page.per_page, page.total), (3, 2, Some(5)));
+            query =
+                ListQuery { page: u64::MAX, per_page: u64::MAX, skip_total: true, sort: vec![] };
+            let page = tx.list(&dns, &query).unwrap();
+            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
+            query = ListQuery {
+                page: 1,
+                per_page: 0,
+                skip_total: true,
+                sort: vec![Sort { key: SortKey::Rowid, descending: true }],
+            };
+            assert_eq!(ids(tx, &dns, &query), ["d", "e", "b", "a", "c"]);
+            query.sort = vec![Sort { key: SortKey::Random, descending: true }];
+            assert_eq!(ids(tx, &dns, &query).len(), 5);
+        });
+    }
+
+    #[test]
+    fn a_record_is_updated_and_deleted_by_its_id() {
+        with_tx(|tx| {
+            let dns = tx.schema().find("coredns_records").unwrap().clone();
+            let mut record = dns_record(&dns, "example.com.", "www.example.com.", "x");
+            assert!(!tx.update(&dns, &record).unwrap());
+            tx.insert(&dns, &record).unwrap();
+            record.set(&dns, "ttl", Value::Number(60.0));
+            assert!(tx.update(&dns, &record).unwrap());
+            let stored = tx.record_by_id(&dns, record.id(&dns)).unwrap().unwrap();
+            assert_eq!(stored, record);
+            let again = tx.insert(&dns, &record);
+            assert!(
+                matches!(&again, Err(StoreError::NotUnique { columns, .. }) if columns == &["id"])
+            );
+            assert!(tx.delete(&dns, record.id(&dns)).unwrap());
+            assert!(!tx.delete(&dns, record.id(&dns)).unwrap());
+            assert_eq!(tx.count(&dns).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_superuser_is_made_once_and_then_changed() {
+        with_tx(|tx| {
+            let collection = tx.schema().find("_superusers").unwrap().clone();
+            let first = tx.upsert_superuser("a@b.example", "hash-1").unwrap();
+            let second = tx.upsert_superuser("a@b.example", "hash-2").unwrap();
+            assert_eq!(tx.superuser_count().unwrap(), 1);
+            assert_eq!(first.id(&collection), second.id(&collection));
+            assert_ne!(first.text(&collection, "tokenKey"), second.text(&collection, "tokenKey"));
+            assert_eq!(second.value(&collection, "verified"), Some(&Value::Bool(true)));
+            assert_eq!(tx.superuser_by_email("a@b.example").unwrap(), Some(second));
+            assert_eq!(tx.superuser_by_email("A@b.example").unwrap(), None);
+            assert_eq!(tx.superuser_by_email("").unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn what_hangs_on_an_auth_record_goes_with_it() {
+        with_tx(|tx| {
+            let collection = tx.schema().find("_superusers").unwrap().clone();
+            let superuser = tx.upsert_superuser("a@b.example", "hash").unwrap();
+            let origins = tx.schema().find("_authOrigins").unwrap().clone();
+            for (id, owner) in [("one", superuser.id(&collection)), ("two", "somebody else")] {
+                let mut origin = Record::new(&origins);
+                origin.set(&origins, "id", Value::Text(id.into()));
+                origin.set(&origins, "collectionRef", Value::Text(collection.id.clone()));
+                origin.set(&origins, "recordRef", Value::Text(owner.to_owned()));
+                tx.insert(&origins, &origin).unwrap();
+            }
+            assert!(tx.delete(&collection, superuser.id(&collection)).unwrap());
+            assert_eq!(tx.record_by_id(&origins, "one").unwrap(), None);
+            assert!(tx.record_by_id(&origins, "two").unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn an_address_ignores_case_when_its_unique_index_does() {
+        let with_index = |sql: &str| {
+            let mut collection = Collection::for_test(&["email"]);
+            collection.indexes.push(sql.into());
+            ignores_case(&collection, "email")
+        };
+        assert!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"));
+        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"));
+        assert!(!with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"));
+        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)"));
     }
 }

@@ -1,0 +1,214 @@
+//! What is received: the members of a body, whichever of the ways to write it a client chose.
+//!
+//! A body of length 0 has no members, whatever its type. JSON is read up to the end of its first
+//! value, as Go does. The values of a form become truths and numbers where they look exactly like
+//! such; `@jsonPayload` holds JSON that is taken as it is.
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value as Json;
+
+use super::error::ApiError;
+use crate::http::Request;
+use crate::http::request::form_fields;
+use crate::limits::BODY_BYTES_INLINE_MAX;
+use crate::records::Input;
+
+/// The ways to write a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Empty,
+    Json,
+    Form,
+}
+
+/// Why a body has no members.
+#[derive(Debug)]
+pub(super) enum Undecodable {
+    /// Its type is not one that is read.
+    Type(ApiError),
+    /// It is not what its type says.
+    Content,
+}
+
+impl From<Undecodable> for ApiError {
+    fn from(error: Undecodable) -> Self {
+        match error {
+            Undecodable::Type(error) => error,
+            Undecodable::Content => Self::bad_request(),
+        }
+    }
+}
+
+impl Coding {
+    fn of(request: &Request) -> Result<Self, Undecodable> {
+        if octets_of(request).is_empty() {
+            return Ok(Self::Empty);
+        }
+        let content_type = request.header("content-type").unwrap_or_default();
+        if content_type.starts_with("application/json") {
+            return Ok(Self::Json);
+        }
+        if content_type.starts_with("application/x-www-form-urlencoded") {
+            return Ok(Self::Form);
+        }
+        Err(Undecodable::Type(if content_type.starts_with("multipart/form-data") {
+            ApiError::new(400, "The Content-Type multipart/form-data is not supported yet.")
+        } else {
+            ApiError::new(400, "Unsupported Content-Type")
+        }))
+    }
+}
+
+fn octets_of(request: &Request) -> &[u8] {
+    request.body.as_ref().map_or(&[], |body| body.octets())
+}
+
+/// The members of a request's body. A long one is read off the executor's thread.
+pub(super) async fn input(request: &mut Request) -> Result<Input, Undecodable> {
+    let coding = Coding::of(request)?;
+    let octets = request.body.as_mut().map(|body| body.take()).unwrap_or_default();
+    if octets.len() <= BODY_BYTES_INLINE_MAX {
+        return read_input(coding, &octets);
+    }
+    smol::unblock(move || read_input(coding, &octets)).await
+}
+
+fn read_input(coding: Coding, octets: &[u8]) -> Result<Input, Undecodable> {
+    match coding {
+        Coding::Empty => Ok(Input::new()),
+        Coding::Json => Ok(first_json::<Option<Input>>(octets)?.unwrap_or_default()),
+        Coding::Form => form(octets),
+    }
+}
+
+/// Whether the body could be read, for a client that may not write anyway: nothing is kept of it.
+pub(super) fn check(request: &Request) -> Result<(), Undecodable> {
+    match Coding::of(request)? {
+        Coding::Empty => Ok(()),
+        Coding::Json => {
+            let octets = octets_of(request);
+            check_object(octets)?;
+            first_json::<IgnoredAny>(octets).map(|_| ())
+        }
+        Coding::Form => {
+            form_fields(octets_of(request)).map(|_| ()).map_err(|_| Undecodable::Content)
+        }
+    }
+}
+
+/// A body with known members; `set` takes the value of a form's field. Nothing else is kept.
+pub(super) fn members<T: DeserializeOwned + Default>(
+    request: &Request,
+    set: impl Fn(&mut T, &str, String),
+) -> Result<T, Undecodable> {
+    match Coding::of(request)? {
+        Coding::Empty => Ok(T::default()),
+        Coding::Json => {
+            let octets = octets_of(request);
+            check_object(octets)?;
+            Ok(first_json::<Option<T>>(octets)?.unwrap_or_default())
+        }
+        Coding::Form => {
+            let fields = form_fields(octets_of(request)).map_err(|_| Undecodable::Content)?;
+            let mut members = T::default();
+            // Of a repeated field the first counts.
+            for (key, value) in fields.into_iter().rev() {
+                set(&mut members, &key, value);
+            }
+            Ok(members)
+        }
+    }
+}
+
+/// Does JSON text begin like an object, or null?
+fn check_object(octets: &[u8]) -> Result<(), Undecodable> {
+    let first = octets.iter().find(|octet| !octet.is_ascii_whitespace());
+    if matches!(first, Some(b'{' | b'n')) { Ok(()) } else { Err(Undecodable::Content) }
+}
+
+/// The first JSON value in `octets`; what follows it does not matter.
+fn first_json<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Undecodable> {
+    let mut values = serde_json::Deserializer::from_slice(octets).into_iter::<T>();
+    values.next().and_then(Result::ok).ok_or(Undecodable::Content)
+}
+
+fn form(octets: &[u8]) -> Result<Input, Undecodable> {
+    let mut input = Input::new();
+    let mut payloads = Vec::new();
+    for (key, value) in form_fields(octets).map_err(|_| Undecodable::Content)? {
+        if key == "@jsonPayload" {
+            payloads.push(value);
+            continue;
+        }
+        let value = infer(value);
+        match input.get_mut(&key) {
+            None => {
+                input.insert(key, value);
+            }
+            Some(Json::Array(values)) => values.push(value),
+            Some(first) => *first = Json::Array(vec![first.take(), value]),
+        }
+    }
+    for payload in payloads {
+        let members: Option<Input> =
+            serde_json::from_str(&payload).map_err(|_| Undecodable::Content)?;
+        input.extend(members.unwrap_or_default());
+    }
+    Ok(input)
+}
+
+/// A truth, or a number written in its shortest form, or the text as it is.
+fn infer(text: String) -> Json {
+    match text.as_str() {
+        "true" => return true.into(),
+        "false" => return false.into(),
+        _ => {}
+    }
+    if text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && text.bytes().all(|octet| octet.is_ascii_digit() || b"-.".contains(&octet))
+        && let Ok(number) = text.parse::<f64>()
+        && number.to_string() == text
+    {
+        return number.into();
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn form_values_are_inferred_as_pocketbase_infers_them() {
+        for (text, expected) in [
+            ("", json!("")),
+            ("true", json!(true)),
+            ("false", json!(false)),
+            ("TRUE", json!("TRUE")),
+            ("5", json!(5.0)),
+            ("-5.25", json!(-5.25)),
+            ("0", json!(0.0)),
+            ("0.0", json!("0.0")),
+            ("0001", json!("0001")),
+            ("1e3", json!("1e3")),
+            ("+5", json!("+5")),
+            (".5", json!(".5")),
+            ("-", json!("-")),
+            ("1.2.3", json!("1.2.3")),
+            ("Infinity", json!("Infinity")),
+        ] {
+            assert_eq!(infer(text.to_owned()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn repeated_keys_become_a_list_and_payloads_come_last() {
+        let input =
+            form(b"a=1&a=x&a=true&b=&c=1&@jsonPayload={\"c\":[2]}&@jsonPayload={\"d\":\"5\"}");
+        let expected = json!({"a": [1.0, "x", true], "b": "", "c": [2], "d": "5"});
+        assert_eq!(Json::Object(input.unwrap()), expected);
+        assert!(form(b"@jsonPayload={").is_err());
+    }
+}

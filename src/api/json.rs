@@ -1,0 +1,421 @@
+//! What is sent: records, pages, collections and errors as PocketBase writes them, each ending in a
+//! newline, and the `fields` parameter that picks from them.
+
+use serde_json::Value as Json;
+
+use super::error::ApiError;
+use crate::auth::Identity;
+use crate::http::Request;
+use crate::model::{Collection, FieldKind, Kind, Page, Record, Value};
+use crate::records::FieldError;
+use crate::records::json::{Keys, push_json, push_number, push_raw, push_str};
+
+// ---- records ------------------------------------------------------------------------------
+
+/// A record as `caller` may see it.
+pub(super) fn record(
+    collection: &Collection,
+    caller: Option<&Identity>,
+    record: &Record,
+    fields: &Fields,
+) -> String {
+    let mut out = String::new();
+    Shape::new(collection, caller).push(&mut out, record);
+    fields.pick(out)
+}
+
+/// A page of records as `caller` may see them.
+pub(super) fn page(
+    collection: &Collection,
+    caller: Option<&Identity>,
+    page: &Page,
+    fields: &Fields,
+) -> String {
+    let shape = Shape::new(collection, caller);
+    let total = page.total;
+    push_page(page.page, page.per_page, total, &page.items, fields, |out, record| {
+        shape.push(out, record);
+    })
+}
+
+/// A record with a token for it.
+pub(super) fn signed_in(identity: &Identity, token: &str, fields: &Fields) -> String {
+    let mut out = String::from("{\"record\":");
+    Shape::new(&identity.collection, Some(identity)).push(&mut out, &identity.record);
+    out.push_str(",\"token\":");
+    push_str(&mut out, token);
+    out.push('}');
+    fields.pick(out)
+}
+
+/// A page of anything; `total` is `None` when it was not counted.
+pub(super) fn push_page<T>(
+    page: u64,
+    per_page: u64,
+    total: Option<u64>,
+    items: &[T],
+    fields: &Fields,
+    push: impl Fn(&mut String, &T),
+) -> String {
+    let mut out = String::from("{\"items\":[");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push(&mut out, item);
+    }
+    let (total_items, total_pages) = match total {
+        Some(total) => (total.to_string(), total.div_ceil(per_page.max(1)).to_string()),
+        None => ("-1".to_owned(), "-1".to_owned()),
+    };
+    out.push_str(&format!(
+        "],\"page\":{page},\"perPage\":{per_page},\"totalItems\":{total_items},\
+         \"totalPages\":{total_pages}}}"
+    ));
+    fields.pick_items(out)
+}
+
+/// Which members the records of a collection have for a caller, sorted by name.
+struct Shape<'c> {
+    collection: &'c Collection,
+    caller_id: Option<&'c str>,
+    is_superuser: bool,
+    members: Vec<(&'c str, Member)>,
+}
+
+#[derive(Clone, Copy)]
+enum Member {
+    CollectionId,
+    CollectionName,
+    Field(usize),
+    /// An address that its owner may have hidden.
+    Email(usize),
+    /// A hash: seen to be there, never shown.
+    Password,
+}
+
+impl<'c> Shape<'c> {
+    fn new(collection: &'c Collection, caller: Option<&'c Identity>) -> Self {
+        let is_superuser = caller.is_some_and(Identity::is_superuser);
+        let is_auth = collection.kind == Kind::Auth;
+        let mut members = vec![
+            ("collectionId", Member::CollectionId),
+            ("collectionName", Member::CollectionName),
+        ];
+        for (index, field) in collection.fields.iter().enumerate() {
+            let is_secret = is_auth && matches!(field.name.as_str(), "password" | "tokenKey");
+            if is_secret || (field.hidden && !is_superuser) {
+                continue;
+            }
+            let member = match field.kind {
+                FieldKind::Password => Member::Password,
+                _ if is_auth && field.name == "email" => Member::Email(index),
+                _ => Member::Field(index),
+            };
+            members.push((&field.name, member));
+        }
+        members.sort_by_key(|(name, _)| *name);
+        let caller_id = caller
+            .filter(|caller| caller.collection.id == collection.id)
+            .map(|caller| caller.record.id(&caller.collection));
+        Self { collection, caller_id, is_superuser, members }
+    }
+
+    fn push(&self, out: &mut String, record: &Record) {
+        let collection = self.collection;
+        let shows_email = self.is_superuser
+            || self.caller_id == Some(record.id(collection))
+            || record.value(collection, "emailVisibility") == Some(&Value::Bool(true));
+        out.push('{');
+        let mut is_first = true;
+        for (name, member) in &self.members {
+            if matches!(member, Member::Email(_)) && !shows_email {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                out.push(',');
+            }
+            push_str(out, name);
+            out.push(':');
+            match member {
+                Member::CollectionId => push_str(out, &collection.id),
+                Member::CollectionName => push_str(out, &collection.name),
+                Member::Password => out.push_str("\"\""),
+                Member::Field(index) | Member::Email(index) => {
+                    push_value(out, record.values.get(*index).unwrap_or(&Value::Null));
+                }
+            }
+        }
+        out.push('}');
+    }
+}
+
+fn push_value(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Number(number) => push_number(out, *number),
+        Value::Text(text) => push_str(out, text),
+        Value::Json(text) => push_raw(out, text),
+        Value::List(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_str(out, item);
+            }
+            out.push(']');
+        }
+    }
+}
+
+// ---- collections --------------------------------------------------------------------------
+
+/// Appends a collection without its secrets, in the order of PocketBase's struct.
+pub(super) fn push_collection(out: &mut String, collection: &Collection) {
+    let text = |out: &mut String, name: &str, value: &str| {
+        push_str(out, name);
+        out.push(':');
+        push_str(out, value);
+        out.push(',');
+    };
+    let rule = |out: &mut String, name: &str, rule: &Option<String>| match rule {
+        Some(rule) => text(out, name, rule),
+        None => {
+            push_str(out, name);
+            out.push_str(":null,");
+        }
+    };
+    out.push('{');
+    text(out, "id", &collection.id);
+    rule(out, "listRule", &collection.list_rule);
+    rule(out, "viewRule", &collection.view_rule);
+    rule(out, "createRule", &collection.create_rule);
+    rule(out, "updateRule", &collection.update_rule);
+    rule(out, "deleteRule", &collection.delete_rule);
+    text(out, "name", &collection.name);
+    text(out, "type", collection.kind.as_str());
+    out.push_str("\"fields\":");
+    let fields = collection.fields.iter().map(crate::model::Field::to_json).collect();
+    push_json(out, &Json::Array(fields), Keys::AsRead);
+    out.push_str(",\"indexes\":");
+    push_json(out, &collection.indexes.as_slice().into(), Keys::AsRead);
+    out.push(',');
+    text(out, "created", &collection.created);
+    text(out, "updated", &collection.updated);
+    out.push_str("\"system\":");
+    out.push_str(if collection.system { "true" } else { "false" });
+    for (name, option) in &collection.options {
+        out.push(',');
+        push_str(out, name);
+        out.push(':');
+        let mut option = option.clone();
+        redact(name, &mut option);
+        push_json(out, &option, Keys::AsRead);
+    }
+    out.push('}');
+}
+
+/// Takes the secrets out of one of a collection's options.
+fn redact(name: &str, option: &mut Json) {
+    if name.ends_with("Token")
+        && let Some(token) = option.as_object_mut()
+    {
+        token.shift_remove("secret");
+    }
+    if name == "oauth2"
+        && let Some(providers) = option.get_mut("providers")
+    {
+        match providers.as_array_mut() {
+            Some(list) => {
+                for provider in list.iter_mut().filter_map(Json::as_object_mut) {
+                    provider.shift_remove("clientSecret");
+                }
+            }
+            None => *providers = Json::Array(Vec::new()),
+        }
+    }
+}
+
+// ---- errors -------------------------------------------------------------------------------
+
+/// PocketBase's envelope.
+pub(super) fn error(status: u16, message: &str, mut fields: Vec<FieldError>) -> String {
+    fields.sort_by(|a, b| a.field.cmp(&b.field));
+    fields.dedup_by(|later, earlier| later.field == earlier.field);
+    let mut out = String::from("{\"data\":{");
+    for (index, field) in fields.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_str(&mut out, &field.field);
+        out.push_str(":{\"code\":");
+        push_str(&mut out, field.code);
+        out.push_str(",\"message\":");
+        push_str(&mut out, &sentence(&field.message));
+        if !field.params.is_empty() {
+            out.push_str(",\"params\":");
+            let params = field.params.into_iter().map(|(name, value)| (name.to_owned(), value));
+            push_json(&mut out, &Json::Object(params.collect()), Keys::Sorted);
+        }
+        out.push('}');
+    }
+    out.push_str("},\"message\":");
+    push_str(&mut out, &sentence(message));
+    out.push_str(&format!(",\"status\":{status}}}\n"));
+    out
+}
+
+/// Upper case at the front, a full stop at the end.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let mut sentence: String = first.to_uppercase().chain(chars).collect();
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+// ---- the fields parameter -----------------------------------------------------------------
+
+/// The members that a client wants to see: paths with dots, `*` for all at a level. Empty = all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields(Vec<String>);
+
+impl Fields {
+    pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
+        Self::parse(&request.query_value("fields").unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        if text.contains(':') {
+            return Err(ApiError::new(
+                400,
+                "Modifiers of the fields parameter are not supported yet.",
+            ));
+        }
+        let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+        Ok(Self(paths.map(str::to_owned).collect()))
+    }
+
+    /// Picks from a JSON text and ends it with a newline.
+    pub(super) fn pick(&self, text: String) -> String {
+        self.picked(text, pick)
+    }
+
+    /// Picks from the items of a page.
+    fn pick_items(&self, text: String) -> String {
+        self.picked(text, |json, paths| {
+            if let Some(items) = json.get_mut("items") {
+                pick(items, paths);
+            }
+        })
+    }
+
+    fn picked(&self, mut text: String, pick: impl Fn(&mut Json, &[&str])) -> String {
+        if !self.0.is_empty()
+            && let Ok(mut json) = serde_json::from_str(&text)
+        {
+            let paths: Vec<&str> = self.0.iter().map(String::as_str).collect();
+            pick(&mut json, &paths);
+            text = crate::records::json::text(&json);
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// Leaves in `json` only what lies on one of `paths`.
+fn pick(json: &mut Json, paths: &[&str]) {
+    match json {
+        Json::Object(members) => {
+            let takes_all = paths.contains(&"*");
+            members.retain(|name, member| {
+                let mut inner = Vec::new();
+                for path in paths {
+                    match path.strip_prefix(name.as_str()) {
+                        Some("") => return true,
+                        Some(rest) => inner.extend(rest.strip_prefix('.')),
+                        None => {}
+                    }
+                }
+                if inner.is_empty() {
+                    return takes_all;
+                }
+                pick(member, &inner);
+                true
+            });
+        }
+        Json::Array(items) if items.first().is_some_and(Json::is_object) => {
+            for item in items {
+                pick(item, paths);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn picks(fields: &str, from: Json, expected: Json) {
+        let fields = Fields::parse(fields).unwrap();
+        assert_eq!(fields.pick(from.to_string()), format!("{expected}\n"), "{fields:?}");
+    }
+
+    #[test]
+    fn fields_pick_as_pocketbase_picks() {
+        let from = json!({"a": {"b": 1, "c": {"d": 2}}, "e": [{"f": 3, "g": 4}], "h": [5]});
+        picks("", from.clone(), from.clone());
+        picks("nope", from.clone(), json!({}));
+        picks("a", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
+        picks("a.b, h", from.clone(), json!({"a": {"b": 1}, "h": [5]}));
+        picks("a.c.d,e.g", from.clone(), json!({"a": {"c": {"d": 2}}, "e": [{"g": 4}]}));
+        picks("*,nope", from.clone(), from.clone());
+        picks("*,a.b", from.clone(), json!({"a": {"b": 1}, "e": [{"f": 3, "g": 4}], "h": [5]}));
+        picks("a.b,a", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
+        picks("a.*", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
+        picks("h.x", from, json!({"h": [5]}));
+        assert!(Fields::parse("a:excerpt(3)").is_err());
+    }
+
+    #[test]
+    fn an_error_is_sorted_and_made_of_sentences() {
+        let field = |name: &str, message: &str| FieldError {
+            field: name.to_owned(),
+            code: "validation_x",
+            message: message.to_owned(),
+            params: Vec::new(),
+        };
+        let mut with_params = field("b", "must be <5>!");
+        with_params.params = vec![("max", 5.into())];
+        assert_eq!(
+            error(400, "failed", vec![with_params, field("a", "cannot be blank")]),
+            "{\"data\":{\"a\":{\"code\":\"validation_x\",\"message\":\"Cannot be blank.\"},\
+             \"b\":{\"code\":\"validation_x\",\"message\":\"Must be \\u003c5\\u003e!\",\
+             \"params\":{\"max\":5}}},\"message\":\"Failed.\",\"status\":400}\n"
+        );
+        assert_eq!(error(404, "", Vec::new()), "{\"data\":{},\"message\":\"\",\"status\":404}\n");
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_options() {
+        let mut token = json!({"secret": "s", "duration": 5});
+        redact("authToken", &mut token);
+        assert_eq!(token, json!({"duration": 5}));
+        let mut oauth2 =
+            json!({"providers": [{"name": "x", "clientSecret": "s"}], "enabled": true});
+        redact("oauth2", &mut oauth2);
+        assert_eq!(oauth2, json!({"providers": [{"name": "x"}], "enabled": true}));
+        let mut none = json!({"providers": null});
+        redact("oauth2", &mut none);
+        assert_eq!(none, json!({"providers": []}));
+    }
+}

@@ -1,0 +1,33 @@
+//! A record less.
+
+use super::{Access, Refused, access, check_kind, check_write, dns, row_of};
+use crate::auth::Identity;
+use crate::model::Collection;
+use crate::publish::Event;
+use crate::store::Tx;
+
+/// Removes the record with this id. See [`super::create()`] for `coredns_records`.
+///
+/// # Errors
+/// See [`Refused`]; then nothing has changed.
+pub fn delete(
+    tx: &mut Tx<'_, Event>,
+    collection: &Collection,
+    caller: Option<&Identity>,
+    id: &str,
+    ttl_default_secs: u32,
+) -> Result<(), Refused> {
+    check_write(collection, collection.delete_rule.as_deref(), caller)?;
+    if access(collection.delete_rule.as_deref(), caller)? == Access::Nothing {
+        return Err(Refused::NotFound);
+    }
+    let old = tx.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
+    check_kind(collection)?;
+    if collection.name == dns::COLLECTION {
+        let row = row_of(collection, &old);
+        dns::write_row(tx, Some(&row), None, ttl_default_secs, |tx| tx.delete(collection, id))?;
+    } else {
+        tx.delete(collection, id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! A page of a collection's records.
+
+use super::{Access, Refused, access};
+use crate::auth::Identity;
+use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, SORT_KEY_BYTES_MAX, SORT_KEYS_MAX};
+use crate::model::{Collection, ListQuery, Page, Sort};
+use crate::store::Reader;
+
+/// The parameters of a list as a client wrote them; `None` or empty = not given.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    /// A whole number, counted from 1.
+    pub page: Option<String>,
+    /// A whole number.
+    pub per_page: Option<String>,
+    /// A truth.
+    pub skip_total: Option<String>,
+    /// Keys with commas between.
+    pub sort: Option<String>,
+    /// Not read yet: anything but an empty one is refused.
+    pub filter: Option<String>,
+}
+
+/// Which page is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    /// Counted from 1.
+    pub page: u64,
+    /// 1 to [`PAGE_ITEMS_MAX`].
+    pub per_page: u64,
+    /// Do not count.
+    pub skip_total: bool,
+}
+
+impl Params {
+    /// Reads what every list has in common, with PocketBase's defaults and bounds.
+    ///
+    /// # Errors
+    /// Names the parameter that cannot be read.
+    pub fn paging(&self) -> Result<Paging, Refused> {
+        let number = |given: &Option<String>, name| match given.as_deref() {
+            None | Some("") => Ok(0),
+            // Go's Atoi: a sign is allowed, and what is below 1 is the default.
+            Some(text) => text.parse::<i64>().map_err(|_| Refused::BadParameter(name)),
+        };
+        let page = number(&self.page, "page")?;
+        let per_page = number(&self.per_page, "perPage")?;
+        let skip_total = match self.skip_total.as_deref() {
+            None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+            Some(_) => return Err(Refused::BadParameter("skipTotal")),
+        };
+        Ok(Paging {
+            page: u64::try_from(page).unwrap_or(0).max(1),
+            per_page: match u64::try_from(per_page) {
+                Ok(0) | Err(_) => PAGE_ITEMS_DEFAULT,
+                Ok(per_page) => per_page.min(PAGE_ITEMS_MAX),
+            },
+            skip_total,
+        })
+    }
+
+    /// The sort keys, each with whether the largest comes first.
+    ///
+    /// # Errors
+    /// Too many of them, or one too long.
+    pub fn sort_keys(&self) -> Result<Vec<(&str, bool)>, Refused> {
+        let Some(text) = self.sort.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let keys: Vec<_> = text
+            .split(',')
+            .map(|key| {
+                let key = key.trim();
+                match key.strip_prefix('-') {
+                    Some(key) => (key, true),
+                    None => (key.strip_prefix('+').unwrap_or(key), false),
+                }
+            })
+            .collect();
+        let is_bad = |(key, _): &(&str, bool)| key.is_empty() || key.len() > SORT_KEY_BYTES_MAX;
+        if keys.len() > SORT_KEYS_MAX || keys.iter().any(is_bad) {
+            return Err(Refused::BadParameter("sort"));
+        }
+        Ok(keys)
+    }
+
+    /// Refuses a filter: there is none yet, and a list that ignored it would be wrong.
+    ///
+    /// # Errors
+    /// [`Refused::NotYet`].
+    pub fn check_filter(&self) -> Result<(), Refused> {
+        match self.filter.as_deref() {
+            None | Some("") => Ok(()),
+            Some(_) => Err(Refused::NotYet("The filter parameter is not supported yet.")),
+        }
+    }
+}
+
+/// The page that `params` ask for, as far as `caller` may see it.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn list(
+    reader: &Reader<'_>,
+    collection: &Collection,
+    caller: Option<&Identity>,
+    params: &Params,
+) -> Result<Page, Refused> {
+    let access = access(collection.list_rule.as_deref(), caller)?;
+    let paging = params.paging()?;
+    params.check_filter()?;
+    let keys = params.sort_keys()?;
+    let sort = match params.sort.as_deref() {
+        Some(text) if !keys.is_empty() => {
+            Sort::parse_list(collection, text).map_err(|_| Refused::BadParameter("sort"))?
+        }
+        _ => Vec::new(),
+    };
+    let is_superuser = caller.is_some_and(Identity::is_superuser);
+    let is_hidden = |sort: &Sort| match sort.key {
+        crate::model::SortKey::Field(index) => {
+            collection.fields.get(index).is_none_or(|field| field.hidden)
+        }
+        crate::model::SortKey::Rowid | crate::model::SortKey::Random => false,
+    };
+    if !is_superuser && sort.iter().any(is_hidden) {
+        return Err(Refused::BadParameter("sort"));
+    }
+    let Paging { page, per_page, skip_total } = paging;
+    if access == Access::Nothing {
+        let total = (!skip_total).then_some(0);
+        return Ok(Page { page, per_page, total, items: Vec::new() });
+    }
+    Ok(reader.list(collection, &ListQuery { page, per_page, skip_total, sort })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(page: &str, per_page: &str, skip_total: &str) -> Params {
+        Params {
+            page: Some(page.into()),
+            per_page: Some(per_page.into()),
+            skip_total: Some(skip_total.into()),
+            ..Params::default()
+        }
+    }
+
+    #[test]
+    fn paging_has_pocketbases_defaults_and_bounds() {
+        let check = |given: Params, page, per_page, skip_total| {
+            let expected = Paging { page, per_page, skip_total };
+            assert_eq!(given.paging().unwrap(), expected, "{given:?}");
+        };
+        check(Params::default(), 1, 30, false);
+        check(params("", "", ""), 1, 30, false);
+        check(params("-1", "-3", "0"), 1, 30, false);
+        check(params("+2", "0", "T"), 2, 30, true);
+        check(params("7", "99999", "false"), 7, 1000, false);
+        for bad in [params("x", "1", "1"), params("1.5", "1", "1"), params("1", "1", "yes")] {
+            assert!(matches!(bad.paging(), Err(Refused::BadParameter(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sort_keys_are_bounded_in_number_and_length() {
+        let keys = |text: &str| {
+            let params = Params { sort: Some(text.into()), ..Params::default() };
+            params.sort_keys().map(|keys| keys.len())
+        };
+        assert_eq!(keys("").unwrap(), 0);
+        assert_eq!(keys("-a, +b").unwrap(), 2);
+        assert_eq!(keys(&["a"; 8].join(",")).unwrap(), 8);
+        assert!(keys(&["a"; 9].join(",")).is_err());
+        assert!(keys(&"a".repeat(256)).is_err());
+        assert!(keys("a,").is_err());
+    }
+}

@@ -1,0 +1,395 @@
+//! What a client sends to each kind of field, and what comes of it: the pairs were taken from
+//! PocketBase v0.39.11.
+
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::model::Field;
+
+/// A collection with a field of each kind that can be written.
+fn things() -> Collection {
+    let mut collection = Collection::for_test(&[]);
+    let fields = [
+        json!({"type": "text", "name": "id", "primaryKey": true, "required": true, "min": 15,
+            "max": 15, "pattern": "^[a-z0-9]+$", "autogeneratePattern": "[a-z0-9]{15}"}),
+        json!({"type": "text", "name": "t", "min": 2, "max": 5, "pattern": "^[a-z]+$"}),
+        json!({"type": "text", "name": "auto", "autogeneratePattern": "[0-9]{4}"}),
+        json!({"type": "number", "name": "n", "min": -2, "max": 10.5}),
+        json!({"type": "number", "name": "ni", "onlyInt": true, "min": null, "max": null}),
+        json!({"type": "number", "name": "nr", "required": true}),
+        json!({"type": "bool", "name": "b"}),
+        json!({"type": "bool", "name": "br", "required": true}),
+        json!({"type": "json", "name": "j", "maxSize": 50}),
+        json!({"type": "json", "name": "jr", "required": true, "maxSize": 0}),
+        json!({"type": "email", "name": "e", "onlyDomains": ["example.com"]}),
+        json!({"type": "email", "name": "e2", "onlyDomains": null, "exceptDomains": null}),
+        json!({"type": "url", "name": "u", "exceptDomains": ["bad.com"]}),
+        json!({"type": "url", "name": "u2"}),
+        json!({"type": "date", "name": "d", "min": "2020-01-01 00:00:00.000Z",
+            "max": "2030-01-01 00:00:00.000Z"}),
+        json!({"type": "select", "name": "s", "values": ["a", "b", "c"], "maxSelect": 1}),
+        json!({"type": "select", "name": "m", "values": ["a", "b", "c"], "maxSelect": 2}),
+        json!({"type": "editor", "name": "ed", "maxSize": 10}),
+        json!({"type": "autodate", "name": "created", "onCreate": true, "onUpdate": false}),
+        json!({"type": "relation", "name": "rel", "maxSelect": 1}),
+    ];
+    collection.fields = fields
+        .into_iter()
+        .map(|mut field| {
+            field["id"] = field["name"].clone();
+            Field::from_json(&field).unwrap()
+        })
+        .collect();
+    collection
+}
+
+/// The values of a new record, or what is wrong with it.
+fn submit(input: &Json) -> Result<Record, Vec<FieldError>> {
+    let collection = things();
+    let mut record = Record::new(&collection);
+    let required = json!({"id": "abcdefghijklmno", "nr": 1, "br": true, "jr": 1});
+    for input in [&required, input] {
+        input::apply(&collection, &mut record, input.as_object().unwrap())?;
+    }
+    let errors = validate::check(&collection, &record, None, |_| Ok::<_, ()>(false)).unwrap();
+    if errors.is_empty() { Ok(record) } else { Err(errors) }
+}
+
+#[track_caller]
+fn stores(input: Json, field: &str, expected: Json) {
+    let record = submit(&input).unwrap_or_else(|errors| panic!("{input}: {errors:?}"));
+    let value = record.value(&things(), field).unwrap().to_json();
+    assert_eq!(json::text(&value), json::text(&expected), "{input}");
+}
+
+#[track_caller]
+fn refuses(input: Json, code: &str, message: &str, params: Json) {
+    let errors = submit(&input).expect_err(&input.to_string());
+    let [error] = errors.as_slice() else { panic!("{input}: {errors:?}") };
+    let got: serde_json::Map<String, Json> =
+        error.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    assert_eq!((error.code, error.message.as_str()), (code, message), "{input}");
+    assert_eq!(json::text(&got.into()), json::text(&params), "{input}");
+}
+
+#[test]
+fn text_fields_are_cast_and_checked() {
+    refuses(
+        json!({"t": "a"}),
+        "validation_min_text_constraint",
+        "Must be at least 2 character(s)",
+        json!({"min": 2}),
+    );
+    refuses(
+        json!({"t": "abcdef"}),
+        "validation_max_text_constraint",
+        "Must be no more than 5 character(s)",
+        json!({"max": 5}),
+    );
+    for given in [json!("AB"), json!("äöü"), json!(0.1)] {
+        refuses(
+            json!({"t": given}),
+            "validation_invalid_format",
+            "Invalid value format",
+            json!({}),
+        );
+    }
+    refuses(
+        json!({"t": 5}),
+        "validation_min_text_constraint",
+        "Must be at least 2 character(s)",
+        json!({"min": 2}),
+    );
+    for given in [json!(null), json!({}), json!([])] {
+        stores(json!({"t": given}), "t", json!(""));
+    }
+    stores(json!({"t": true}), "t", json!("true"));
+    refuses(
+        json!({"t": 1e21}),
+        "validation_max_text_constraint",
+        "Must be no more than 5 character(s)",
+        json!({"max": 5}),
+    );
+    let record = submit(&json!({"auto:autogenerate": "x-"})).unwrap();
+    let text = record.text(&things(), "auto").to_owned();
+    assert!(text.len() == 6 && text.starts_with("x-"), "{text}");
+}
+
+#[test]
+fn numbers_are_cast_and_checked() {
+    refuses(
+        json!({"n": 11}),
+        "validation_max_number_constraint",
+        "Must be less or equal than 10.5",
+        json!({"max": 10.5}),
+    );
+    refuses(
+        json!({"n": -3}),
+        "validation_min_number_constraint",
+        "Must be greater or equal than -2",
+        json!({"min": -2}),
+    );
+    for (given, expected) in [
+        (json!(" 5"), 0.0),
+        (json!("1e1"), 10.0),
+        (json!("0x5"), 0.0),
+        (json!("5.0"), 5.0),
+        (json!("+5"), 5.0),
+        (json!("1_0"), 10.0),
+        (json!(""), 0.0),
+        (json!(".5"), 0.5),
+        (json!("5."), 5.0),
+        (json!(false), 0.0),
+        (json!([5]), 0.0),
+        (json!(true), 1.0),
+        (json!({}), 0.0),
+        (json!(null), 0.0),
+    ] {
+        stores(json!({"n": given}), "n", json!(expected));
+    }
+    for given in ["inf", "NaN"] {
+        refuses(
+            json!({"n": given}),
+            "validation_not_a_number",
+            "The submitted number is not properly formatted",
+            json!({}),
+        );
+    }
+    for given in [json!(1.5), json!(1e300)] {
+        refuses(
+            json!({"ni": given}),
+            "validation_only_int_constraint",
+            "Decimal numbers are not allowed",
+            json!({}),
+        );
+    }
+    stores(json!({"n+": 3, "n": 1}), "n", json!(4));
+    stores(json!({"n-": 2}), "n", json!(-2));
+    stores(json!({"n+": 1, "n": 10, "n-": 3}), "n", json!(8));
+    for given in [json!(0), json!("x")] {
+        refuses(json!({"nr": given}), "validation_required", "Cannot be blank", json!({}));
+    }
+}
+
+#[test]
+fn truths_are_cast_and_checked() {
+    for (given, expected) in [
+        (json!(1), true),
+        (json!("true"), true),
+        (json!("T"), true),
+        (json!("yes"), false),
+        (json!("0"), false),
+        (json!(null), false),
+        (json!([]), false),
+        (json!(0.5), true),
+    ] {
+        stores(json!({"b": given}), "b", json!(expected));
+    }
+    refuses(json!({"br": false}), "validation_required", "Cannot be blank", json!({}));
+}
+
+#[test]
+fn json_is_taken_from_strings_that_look_like_it() {
+    for (given, expected) in [
+        (json!("abc"), json!("abc")),
+        (json!("{\"a\": 1}"), json!({"a": 1})),
+        (json!("{a}"), json!("{a}")),
+        (json!("\"q\""), json!("q")),
+        (json!("-"), json!("-")),
+        (json!("12 "), json!(12)),
+        (json!("null"), json!(null)),
+        (json!(""), json!("")),
+        (json!(null), json!(null)),
+        (json!("<>"), json!("<>")),
+        (json!({"x": "<>"}), json!({"x": "<>"})),
+        (json!("a\"b\\c\né"), json!("a\"b\\c\né")),
+        (json!({"b": 1, "a": [1.0, 1e21, 1e-7]}), json!({"a": [1, 1e21, 1e-7], "b": 1})),
+    ] {
+        stores(json!({"j": given}), "j", expected);
+    }
+    refuses(
+        json!({"j": "x".repeat(60)}),
+        "validation_json_size_limit",
+        "The maximum allowed JSON size is 50 bytes",
+        json!({"maxSize": 50}),
+    );
+    for given in [json!(null), json!(""), json!({}), json!([]), json!("[]")] {
+        refuses(json!({"jr": given}), "validation_required", "Cannot be blank", json!({}));
+    }
+    for given in [json!(0), json!(false), json!("[ ]")] {
+        assert!(submit(&json!({"jr": given})).is_ok(), "{given}");
+    }
+}
+
+#[test]
+fn addresses_are_checked() {
+    stores(json!({"e": "a@example.com"}), "e", json!("a@example.com"));
+    refuses(
+        json!({"e": "a@b.com"}),
+        "validation_email_domain_not_allowed",
+        "Email domain is not allowed",
+        json!({}),
+    );
+    for given in ["x", "a b@c.de", "\"a b\"@c.de", "a@localhost", "a@1.2.3.4"] {
+        refuses(
+            json!({"e2": given}),
+            "validation_is_email",
+            "Must be a valid email address",
+            json!({}),
+        );
+    }
+    refuses(
+        json!({"u": "http://bad.com/x"}),
+        "validation_url_domain_not_allowed",
+        "Url domain is not allowed",
+        json!({}),
+    );
+    for given in [
+        "http://good.com",
+        "example.com",
+        "http://localhost",
+        "http://localhost:80/x?y#z",
+        "ftp://a.b",
+        "http://1.2.3.4",
+        "http://[::1]/",
+        "http://ex-ample.com:99999",
+        "http://user:pw@a.de/",
+        "http://ä.de",
+        "http://a",
+    ] {
+        stores(json!({"u2": given}), "u2", json!(given));
+    }
+    for given in
+        ["x", "javascript:alert(1)", "http://a b", "http://", "/x", "gopher://a.b", "a.b/c d"]
+    {
+        refuses(json!({"u2": given}), "validation_invalid_url", "Must be a valid url", json!({}));
+    }
+}
+
+#[test]
+fn dates_are_read_and_bounded() {
+    stores(
+        json!({"d": "2024-02-03T04:05:06.123456+02:00"}),
+        "d",
+        json!("2024-02-03 02:05:06.123Z"),
+    );
+    for given in [json!("x"), json!(1_700_000_000), json!("2024-02-30"), json!(null)] {
+        stores(json!({"d": given}), "d", json!(""));
+    }
+    refuses(
+        json!({"d": "2019-01-01"}),
+        "validation_min_greater_equal_than_required",
+        "Must be no less than 2020-01-01 00:00:00 +0000 UTC",
+        json!({"threshold": "2020-01-01T00:00:00Z"}),
+    );
+    refuses(
+        json!({"d": "2031-01-01"}),
+        "validation_max_less_equal_than_required",
+        "Must be no greater than 2030-01-01 00:00:00 +0000 UTC",
+        json!({"threshold": "2030-01-01T00:00:00Z"}),
+    );
+    stores(json!({"created": "2020-01-01"}), "created", json!(""));
+}
+
+#[test]
+fn choices_are_lists_of_known_words() {
+    for (given, expected) in [
+        (json!("a"), "a"),
+        (json!(["a", "b"]), "b"),
+        (json!(""), ""),
+        (json!("[\"a\",\"c\"]"), "c"),
+        (json!([]), ""),
+    ] {
+        stores(json!({"s": given}), "s", json!(expected));
+    }
+    refuses(
+        json!({"s": "x"}),
+        "validation_invalid_value",
+        "Invalid value x",
+        json!({"value": "x"}),
+    );
+    refuses(json!({"s": 5}), "validation_invalid_value", "Invalid value 5", json!({"value": "5"}));
+    for (given, expected) in [
+        (json!({"m": ["a", "a", "b"]}), json!(["a", "b"])),
+        (json!({"m": "a"}), json!(["a"])),
+        (json!({"m+": "c", "m": ["a"]}), json!(["a", "c"])),
+        (json!({"+m": "c", "m": ["a"]}), json!(["c", "a"])),
+        (json!({"m-": "a", "m": ["a", "b"]}), json!(["b"])),
+        (json!({"m": ["", null, "a"]}), json!(["a"])),
+        (json!({"m": "[\"a\",\"b\"]"}), json!(["a", "b"])),
+        (json!({"m": {"a": 1}}), json!([])),
+        (json!({"m": ["b", "a", "b"]}), json!(["b", "a"])),
+    ] {
+        stores(given, "m", expected);
+    }
+    refuses(
+        json!({"m": ["a", "b", "c"]}),
+        "validation_too_many_values",
+        "Select no more than 2",
+        json!({"maxSelect": 2}),
+    );
+    refuses(
+        json!({"m": "[a"}),
+        "validation_invalid_value",
+        "Invalid value [a",
+        json!({"value": "[a"}),
+    );
+    refuses(
+        json!({"ed": "12345678901"}),
+        "validation_content_size_limit",
+        "The maximum allowed content size is 10 bytes",
+        json!({"maxSize": 10}),
+    );
+}
+
+#[test]
+fn ids_are_checked_when_new_and_kept_when_old() {
+    refuses(
+        json!({"id": "abc"}),
+        "validation_min_text_constraint",
+        "Must be at least 15 character(s)",
+        json!({"min": 15}),
+    );
+    refuses(
+        json!({"id": "ABCDEFGHIJKLMNO"}),
+        "validation_invalid_format",
+        "Invalid value format",
+        json!({}),
+    );
+    let mut collection = things();
+    let mut record = submit(&json!({})).unwrap();
+    let mut codes = |id: &str, pattern: &str, old_id, taken: bool| {
+        let field = &mut collection.fields[0];
+        field.options =
+            json!({"primaryKey": true, "pattern": pattern}).as_object().unwrap().clone();
+        record.values[0] = Value::Text(id.to_owned());
+        let errors = validate::check(&collection, &record, old_id, |_| Ok::<_, ()>(taken)).unwrap();
+        errors.iter().map(|error| error.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("x", ".+", None, true), ["validation_pk_invalid"]);
+    assert_eq!(codes("a/b", ".+", None, false), ["validation_forbidden_pk_character"]);
+    assert_eq!(codes("lpt3", ".+", None, false), ["validation_reserved_pk"]);
+    assert_eq!(codes("lpt0", ".+", None, false), [""; 0]);
+    assert_eq!(codes("", ".+", None, false), ["validation_required"]);
+    assert_eq!(codes("12", "^[1-9][0-9]+$", None, false), [""; 0]);
+    assert_eq!(codes("01", "^[1-9][0-9]+$", None, false), ["validation_invalid_format"]);
+    assert_eq!(codes("b", "^[a]+$", Some("a"), true), ["validation_pk_change"]);
+    assert_eq!(codes("b", "^[a]+$", Some("b"), true), [""; 0]);
+    assert_eq!(codes("b", "[", None, false), ["validation_invalid_format"]);
+}
+
+#[test]
+fn all_fields_are_reported_and_unknown_keys_are_not() {
+    let errors = submit(&json!({"t": "a", "n": 11, "nope": 1, "expand": {}, "N": 1})).unwrap_err();
+    assert_eq!(errors.iter().map(|e| e.field.as_str()).collect::<Vec<_>>(), ["t", "n"]);
+}
+
+#[test]
+fn kinds_that_cannot_be_written_yet_are_refused_when_they_are_sent() {
+    refuses(
+        json!({"rel": "x"}),
+        "validation_unsupported_value_type",
+        "Fields of the type relation cannot be written yet",
+        json!({}),
+    );
+}
