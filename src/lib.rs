@@ -1,16 +1,22 @@
 //! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
 //! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
 
-pub mod api;
-pub mod auth;
 pub mod clock;
-pub mod dns;
-pub mod http;
 pub mod limits;
+
+pub mod wire;
+pub mod masterfile;
+pub mod zone;
+pub mod dns;
+
 pub mod model;
-pub mod publish;
-pub mod records;
 pub mod rr;
 pub mod store;
-pub mod wire;
-pub mod zone;
+pub mod publish;
+pub mod records;
+pub mod auth;
+
+pub mod http;
+pub mod api;
+pub mod config;
+pub mod sys;

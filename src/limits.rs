@@ -29,6 +29,22 @@ pub const RRSET_BYTES_MAX: usize = 65_535 - 12 - (NAME_BYTES_MAX + 4) - 11;
 const _: () = assert!(NAME_LABELS_MAX * 2 < NAME_BYTES_MAX);
 const _: () = assert!(RRSET_BYTES_MAX < RDATA_BYTES_MAX);
 
+// ---- Master files -------------------------------------------------------------------------
+
+/// Octets of one record, with the comments between its parentheses but without line ends. Rdata of
+/// 65,535 octets fit even when each is written as `\DDD`.
+pub const MASTERFILE_RECORD_BYTES_MAX: usize = 512 * 1024;
+/// Files that include each other, the first not counted.
+pub const MASTERFILE_INCLUDE_DEPTH_MAX: usize = 8;
+/// Includes in one parse.
+pub const MASTERFILE_INCLUDES_MAX: usize = 1_000;
+/// Lines that one `$GENERATE` makes.
+pub const MASTERFILE_GENERATE_STEPS_MAX: i64 = 65_536;
+/// Octets of the words of one `$GENERATE`.
+pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
+
+const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
+
 // ---- HTTP ---------------------------------------------------------------------------------
 
 /// Octets of a request line and its header fields together; a token and the longest filter fit
@@ -83,23 +99,6 @@ const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
 const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
 const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
-// ---- DNS service --------------------------------------------------------------------------
-
-/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
-/// which no path on the way fragments.
-pub const UDP_REPLY_BYTES_MAX: usize = 1232;
-/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
-pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
-/// Octets of a TCP message (RFC 1035 §4.2.2).
-pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
-/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
-pub const CHAIN_STEPS_MAX: usize = 16;
-/// Different target names whose addresses one answer adds.
-pub const ADDITIONAL_NAMES_MAX: usize = 32;
-
-const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
-// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
-const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
 
 // ---- The store ----------------------------------------------------------------------------
 
@@ -142,6 +141,97 @@ pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
 const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
+
+// ---- DNS service --------------------------------------------------------------------------
+
+/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
+/// which no path on the way fragments.
+pub const UDP_REPLY_BYTES_MAX: usize = 1232;
+/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
+pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
+/// Octets of a TCP message (RFC 1035 §4.2.2).
+pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
+pub const CHAIN_STEPS_MAX: usize = 16;
+/// Different target names whose addresses one answer adds.
+pub const ADDITIONAL_NAMES_MAX: usize = 32;
+
+const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
+// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
+const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
+// ---- DNS over UDP and TCP ------------------------------------------------------------------
+
+/// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
+pub const DNS_UDP_BATCH_MAX: usize = 32;
+/// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
+/// are about a millisecond.
+pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
+/// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
+pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
+/// How long a full send buffer may hold up the UDP task before its replies are dropped.
+pub const DNS_UDP_SEND_WAIT_MS_MAX: u64 = 20;
+/// The receive buffer to ask the kernel for; it gives less where `net.core.rmem_max` is less.
+pub const DNS_UDP_KERNEL_BUFFER_BYTES: usize = 1 << 20;
+/// TCP connections at once, unless the limit on open files allows fewer.
+pub const DNS_TCP_CONNECTIONS_MAX: usize = 10_000;
+/// One client's part of the connections: one address never holds more than a sixteenth.
+pub const DNS_TCP_CLIENT_SHARE: usize = 16;
+/// How long a TCP connection may stay silent between messages (RFC 7766 §6.2.3: a few seconds).
+pub const DNS_TCP_IDLE_SECS_MAX: u64 = 10;
+/// How long a message may take from its first octet to its last.
+pub const DNS_TCP_MESSAGE_SECS_MAX: u64 = 4;
+/// How long a client may take to make room for replies.
+pub const DNS_TCP_WRITE_SECS_MAX: u64 = 4;
+/// Octets to ask for at a time: many queries in one read, and little to keep when a client sends
+/// them without reading the replies.
+pub const DNS_TCP_READ_BYTES: usize = 4096;
+/// Octets that all connections may keep between them: parts of messages, replies not yet taken.
+pub const DNS_TCP_BUFFERED_BYTES_MAX: usize = 4 << 20;
+/// Connections waiting to be accepted.
+pub const DNS_TCP_BACKLOG_MAX: i32 = 1024;
+/// Connections accepted before the reactor looks at everything else.
+pub const DNS_TCP_ACCEPTS_PER_PASS_MAX: usize = 32;
+/// Pause after an error on a listening socket: it will not be better at once.
+pub const LISTENER_PAUSE_MS: u64 = 100;
+/// Times that a pair of free ports with one number is looked for.
+pub const BIND_ATTEMPTS_MAX: usize = 64;
+/// Between two log lines of one kind that the network can cause.
+pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
+
+const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
+const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
+const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
+
+// ---- The process -----------------------------------------------------------------------------
+
+/// Threads of the pool for blocking work. Its users (two password hashes at once, the terminal)
+/// are bounded as well.
+pub const BLOCKING_THREADS_MAX: usize = 4;
+/// Arenas of glibc's allocator: one for the executor, one for all other threads.
+pub const MALLOC_ARENAS_MAX: i32 = 2;
+/// From this size on glibc maps an allocation by itself and unmaps it when freed.
+pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+
+// ---- The control socket ------------------------------------------------------------------------
+
+/// Octets of a frame, apart from its header.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Octets of the data of one command: a master file of a million records.
+pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
+/// Commands at once; more wait in the socket's queue.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4;
+/// How long one side waits for the other to send or to take the next frame.
+pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
+/// How long the command line looks for the server that holds the lock, or for the lock.
+pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+
+// ---- Zone files ---------------------------------------------------------------------------
+
+/// Records of an import that break a rule are all counted, and named up to here.
+pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// What a check finds is all counted, and named up to here for each kind.
+pub const CHECK_NAMED_MAX: usize = 1000;
 
 // ---- Sign-in ------------------------------------------------------------------------------
 

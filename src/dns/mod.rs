@@ -10,8 +10,22 @@
 //! | [`answer`] | RFC 1034 §4.3.2 over the index, chains included |
 //! | [`message`] | sections written in order, pointers, truncation |
 //! | [`respond`] | the three together, and EDNS |
+//! | [`bind`] | the sockets of an address: UDP and TCP with one number |
+//! | [`mmsg`], [`udp`] | a batch of datagrams at a time |
+//! | [`tcp`] | a task for each connection, almost without memory while idle |
+//! | [`stats`], [`throttle`] | what the transports count, and how seldom they complain |
 
 pub mod answer;
+pub mod bind;
+mod connections;
 pub mod message;
+pub mod mmsg;
 pub mod request;
 pub mod respond;
+
+pub mod stats;
+pub mod tcp;
+#[cfg(test)]
+mod tests;
+pub mod throttle;
+pub mod udp;

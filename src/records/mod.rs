@@ -7,6 +7,7 @@
 //! | [`input`] | what a client sent becomes values of fields, as PocketBase casts them |
 //! | [`validate`] | the rules that a collection's fields make |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
+//! | [`zonefile`] | a zone as a whole: import and export |
 //! | [`json`], [`date`] | texts as PocketBase writes and reads them |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
@@ -25,6 +26,7 @@ pub mod list;
 pub mod update;
 pub mod validate;
 pub mod view;
+pub mod zonefile;
 
 pub use create::create;
 pub use delete::delete;

@@ -381,7 +381,7 @@ fn encoded_bytes(rr: &Rr) -> usize {
 }
 
 /// The rdata with the names in it in lower case, for the types whose names compare so.
-fn folded_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn folded_rdata(rtype: Rtype, rdata: &[u8]) -> Cow<'_, [u8]> {
     let (before_names, names) = match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => (0, 1),
         Rtype::SOA | Rtype::RP => (0, 2),

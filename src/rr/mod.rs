@@ -15,7 +15,7 @@ pub mod codec;
 pub mod gate;
 
 /// A row of `coredns_records`, its columns as they are stored or as a client sent them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     /// The record's id: 18 digits when we made it. Decides between rows that exclude each other.
     pub id: String,

@@ -230,7 +230,7 @@ impl Zone {
     /// The stored SOA, or one made for the zone, with the serial put in.
     fn soa(&self) -> RrSet {
         let stored = self.apex_sets.iter().find(|set| set.rtype == Rtype::SOA);
-        let mut soa = stored.cloned().unwrap_or_else(|| self.made_soa());
+        let mut soa = stored.cloned().unwrap_or_else(|| made_soa(&self.apex, &self.apex_sets));
         for rdata in &mut soa.rdata {
             if let Some(from) = rdata.len().checked_sub(SOA_NUMBERS_BYTES)
                 && let Some(serial) = rdata.get_mut(from..from + 4)
@@ -240,19 +240,21 @@ impl Zone {
         }
         soa
     }
+}
 
-    /// An SOA for a zone that stores none: the first name server, or the apex itself, as primary.
-    fn made_soa(&self) -> RrSet {
-        let ns = self.apex_sets.iter().find(|set| set.rtype == Rtype::NS);
-        let primary = ns.and_then(|set| set.rdata.first());
-        let mut rdata = primary.map_or_else(|| self.apex.to_vec(), |name| name.to_vec());
-        let mailbox = [b"\x0Ahostmaster", &*self.apex].concat();
-        rdata.extend(if wire_len(&mailbox).is_some() { &mailbox } else { &*self.apex });
-        let timers = [MADE_REFRESH_SECS, MADE_RETRY_SECS, MADE_EXPIRE_SECS, MADE_MINIMUM_SECS];
-        rdata.extend([0; 4]);
-        rdata.extend(timers.iter().flat_map(|timer| timer.to_be_bytes()));
-        RrSet { rtype: Rtype::SOA, ttl: TTL_SECS_DEFAULT, rdata: vec![rdata.into_boxed_slice()] }
-    }
+/// The SOA of a zone that stores none, its serial 0: the first name server, or the apex itself, is
+/// the primary. `apex` is in lower-case wire octets, `apex_sets` are what the zone serves there.
+#[must_use]
+pub fn made_soa(apex: &[u8], apex_sets: &[RrSet]) -> RrSet {
+    let ns = apex_sets.iter().find(|set| set.rtype == Rtype::NS);
+    let primary = ns.and_then(|set| set.rdata.first());
+    let mut rdata = primary.map_or_else(|| apex.to_vec(), |name| name.to_vec());
+    let mailbox = [b"\x0Ahostmaster", apex].concat();
+    rdata.extend(if wire_len(&mailbox).is_some() { &mailbox } else { apex });
+    let timers = [MADE_REFRESH_SECS, MADE_RETRY_SECS, MADE_EXPIRE_SECS, MADE_MINIMUM_SECS];
+    rdata.extend([0; 4]);
+    rdata.extend(timers.iter().flat_map(|timer| timer.to_be_bytes()));
+    RrSet { rtype: Rtype::SOA, ttl: TTL_SECS_DEFAULT, rdata: vec![rdata.into_boxed_slice()] }
 }
 
 fn minimum_of(soa: &RrSet) -> u32 {

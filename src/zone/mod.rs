@@ -18,7 +18,7 @@ pub mod node;
 
 use hashbrown::HashTable;
 
-pub use change::{Zone, ZoneChange};
+pub use change::{Zone, ZoneChange, made_soa};
 pub use key::Key;
 pub use lookup::Found;
 pub use node::{Node, Set};

@@ -1,1 +1,4 @@
+//! Everything that is seen from outside: through sockets, files and the command line.
 
+mod dns;
+mod harness;

@@ -58,7 +58,7 @@ pub fn rdata_from_content(rtype: Rtype, content: &str, zone: &Name) -> Result<Bo
     rdata::check(rtype, &rdata)
         .map_err(|error| Refusal::content(format!("The content is no {rtype} record: {error}.")))?;
     if rtype == Rtype::SOA {
-        clear_soa_serial(&mut rdata);
+        set_soa_serial(&mut rdata, 0);
     }
     Ok(rdata.into_boxed_slice())
 }
@@ -75,19 +75,26 @@ pub fn content_from_rdata(rtype: Rtype, rdata: &[u8]) -> String {
     typed.filter(is_exact).unwrap_or_else(|| format!(r#"{{"rdata":"{}"}}"#, HEXLOWER.encode(rdata)))
 }
 
-/// Sets the serial in the rdata of an SOA to 0, as the zone index wants it; does nothing to octets
-/// that are no SOA.
-pub fn clear_soa_serial(rdata: &mut [u8]) {
-    if let Some(serial) = soa_serial_mut(rdata) {
-        serial.fill(0);
+/// The serial in the rdata of an SOA; `None` for octets that are no SOA.
+#[must_use]
+pub fn soa_serial(rdata: &[u8]) -> Option<u32> {
+    let at = soa_serial_at(rdata)?;
+    rdata.get(at..)?.first_chunk().map(|serial| u32::from_be_bytes(*serial))
+}
+
+/// Sets the serial in the rdata of an SOA; does nothing to octets that are no SOA.
+pub fn set_soa_serial(rdata: &mut [u8], serial: u32) {
+    if let Some(at) = soa_serial_at(rdata)
+        && let Some(octets) = rdata.get_mut(at..at + 4)
+    {
+        octets.copy_from_slice(&serial.to_be_bytes());
     }
 }
 
-/// The four octets of the serial, which follow the two names (RFC 1035 §3.3.13).
-fn soa_serial_mut(rdata: &mut [u8]) -> Option<&mut [u8]> {
+/// Where the serial stands: after the two names (RFC 1035 §3.3.13).
+fn soa_serial_at(rdata: &[u8]) -> Option<usize> {
     let mname = name::wire_len(rdata)?;
-    let rname = name::wire_len(rdata.get(mname..)?)?;
-    rdata.get_mut(mname + rname..)?.get_mut(..4)
+    Some(mname + name::wire_len(rdata.get(mname..)?)?)
 }
 
 /// The text of the object itself, where clients sent it wrapped into a JSON string.

@@ -93,7 +93,7 @@ fn parse_angle<'a>(
 
 /// Metres with two decimals at most and perhaps an `m`, in centimetres.
 fn parse_metres(word: &[u8]) -> Result<i64, Problem> {
-    let number = word.strip_suffix(b"m").or(word.strip_suffix(b"M")).unwrap_or(word);
+    let number = word.strip_suffix(b"m").or_else(|| word.strip_suffix(b"M")).unwrap_or(word);
     parse_fixed(number, 2).ok_or(Problem::Rule("metres like -24.5m are wanted (RFC 1876 §3)"))
 }
 

@@ -19,10 +19,10 @@
 mod bitmap;
 mod loc;
 mod shape;
-mod strings;
 mod svcb;
 mod text;
 mod time;
+mod token;
 
 use super::name::{NameError, wire_len};
 use super::rtype::{Rtype, UnknownType};
@@ -32,16 +32,7 @@ use shape::{Kind, shape};
 
 pub use text::{parse_text, print_text, write_text};
 pub use time::parse_period;
-
-/// One word of a master file, as it stands there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token<'a> {
-    /// Its octets without the quotation marks around it, escapes unresolved. A word that is not
-    /// quoted may hold a quoted part after an equals sign: `alpn="h2,h3"` (RFC 9460 §2.1).
-    pub text: &'a [u8],
-    /// Did it stand between quotation marks?
-    pub quoted: bool,
-}
+pub use token::Token;
 
 /// Which field of which type breaks which rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -307,4 +298,5 @@ pub fn target(rtype: Rtype, rdata: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a panic is what a test may do")]
 mod tests;

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::BASE64;
 
-use super::strings::{resolve, write_quoted};
+use super::text::write_quoted;
 use super::{Octets, Problem, Token};
 
 const MANDATORY: u16 = 0;
@@ -119,10 +119,10 @@ fn check_value(key: u16, value: &[u8]) -> Result<(), &'static str> {
         NO_DEFAULT_ALPN if !value.is_empty() => Err("it takes no value (RFC 9460 §7.1.1)"),
         OHTTP if !value.is_empty() => Err("it takes no value (RFC 9540 §4)"),
         PORT if value.len() != 2 => Err("its value is one number of 16 bits (RFC 9460 §7.2)"),
-        IPV4HINT if value.is_empty() || value.len() % 4 != 0 => {
+        IPV4HINT if value.is_empty() || !value.len().is_multiple_of(4) => {
             Err("its value is a list of one IPv4 address at least (RFC 9460 §7.3)")
         }
-        IPV6HINT if value.is_empty() || value.len() % 16 != 0 => {
+        IPV6HINT if value.is_empty() || !value.len().is_multiple_of(16) => {
             Err("its value is a list of one IPv6 address at least (RFC 9460 §7.3)")
         }
         ECH if value.is_empty() => Err("its value is an ECHConfigList (RFC 9848 §3)"),
@@ -165,6 +165,7 @@ pub(super) fn parse(tokens: &[Token<'_>], out: &mut Vec<u8>) -> Result<(), Probl
     Ok(())
 }
 
+/// `key`, `key=value` or `key="value"`.
 fn parse_param(token: Token<'_>) -> Result<(u16, Vec<u8>), Problem> {
     let equals = token.text.iter().position(|&byte| byte == b'=');
     let (key_part, value) = match equals.and_then(|at| token.text.split_at_checked(at)) {
@@ -176,16 +177,11 @@ fn parse_param(token: Token<'_>) -> Result<(u16, Vec<u8>), Problem> {
         _ => Token { text: value, quoted: token.quoted },
     };
     let key_part = String::from_utf8_lossy(key_part);
-    let octets = resolve(value)?;
-    // `key1` is alpn as well, but its value is raw octets.
-    if let Some(raw) = key_part.strip_prefix("key") {
-        let has_form = raw == "0" || !raw.starts_with('0');
-        let digits = has_form && raw.bytes().all(|byte| byte.is_ascii_digit());
-        let key = if digits { raw.parse().ok() } else { None };
-        return key.map(|key| (key, octets)).ok_or_else(|| unknown_key(&key_part));
-    }
+    let octets = value.octets()?;
     let key = parse_key(&key_part)?;
-    Ok((key, encode_value(key, octets)?))
+    // `key1` is alpn as well, but its value is raw octets.
+    let is_raw = key_part.starts_with("key");
+    Ok((key, if is_raw { octets } else { encode_value(key, octets)? }))
 }
 
 fn unknown_key(text: &str) -> Problem {

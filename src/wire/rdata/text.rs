@@ -5,13 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER, HEXUPPER_PERMISSIVE};
 
-use super::strings::{has_bare_quote, resolve, write_quoted};
 use super::{
     Kind, Octets, Problem, RdataError, Rtype, Token, bitmap, check, loc, parse_period, shape, svcb,
     time,
 };
 use crate::limits::CHARACTER_STRING_BYTES_MAX;
-use crate::wire::name::{self, Name, NameError};
+use crate::wire::name::{self, Name};
 
 /// RFC 4034 appendix A.1 and the registry after it.
 const ALGORITHMS: [(u32, &str); 20] = [
@@ -75,7 +74,7 @@ pub fn parse_text(
             })?;
         }
         if let [surplus, ..] = words.0 {
-            return Err(whole(Problem::Surplus(excerpt(surplus.text))));
+            return Err(whole(Problem::Surplus(surplus.excerpt())));
         }
     } else {
         let rule = "its type has no text form here: write \\# length hex (RFC 3597 §5)";
@@ -105,16 +104,18 @@ impl<'t, 'a> Words<'t, 'a> {
     }
 
     fn number(&mut self, max: u32) -> Result<u32, Problem> {
-        let text = self.next()?.text;
-        parse_number(text, max).ok_or_else(|| Problem::Number { text: excerpt(text), max })
+        let token = self.next()?;
+        parse_number(token.text, max).ok_or_else(|| Problem::Number { text: token.excerpt(), max })
     }
 
     fn number_or(&mut self, max: u32, mnemonics: &[(u32, &str)]) -> Result<u32, Problem> {
-        let text = self.next()?.text;
-        let known = mnemonics.iter().find(|(_, word)| word.as_bytes().eq_ignore_ascii_case(text));
-        parse_number(text, max)
-            .or(known.map(|(value, _)| *value))
-            .ok_or_else(|| Problem::Mnemonic(excerpt(text)))
+        let token = self.next()?;
+        let known = mnemonics
+            .iter()
+            .find(|(_, mnemonic)| mnemonic.as_bytes().eq_ignore_ascii_case(token.text));
+        parse_number(token.text, max)
+            .or_else(|| known.map(|(value, _)| *value))
+            .ok_or_else(|| Problem::Mnemonic(token.excerpt()))
     }
 }
 
@@ -122,21 +123,6 @@ impl<'t, 'a> Words<'t, 'a> {
 fn parse_number(text: &[u8], max: u32) -> Option<u32> {
     let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|value| *value <= max)
-}
-
-/// What an error quotes from the text.
-fn excerpt(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(64).collect()
-}
-
-fn utf8(token: Token<'_>) -> Result<&str, Problem> {
-    if token.quoted {
-        return Err(Problem::QuotedName);
-    }
-    if has_bare_quote(token.text) {
-        return Err(Problem::Quote);
-    }
-    std::str::from_utf8(token.text).map_err(|_| Problem::Name(NameError::BadCharacter))
 }
 
 fn parse_generic(tokens: &[Token<'_>]) -> Result<Vec<u8>, Problem> {
@@ -165,12 +151,12 @@ fn parse_field(
         Kind::Algorithm => put_u8(out, words.number_or(255, &ALGORITHMS)?),
         Kind::CertType => put_u16(out, words.number_or(65_535, &CERT_TYPES)?),
         Kind::Period => {
-            let text = words.next()?.text;
-            let secs = parse_period(text).ok_or_else(|| Problem::Period(excerpt(text)))?;
+            let token = words.next()?;
+            let secs = parse_period(token.text).ok_or_else(|| Problem::Period(token.excerpt()))?;
             out.extend_from_slice(&secs.to_be_bytes());
         }
         Kind::Time => {
-            let text = excerpt(words.next()?.text);
+            let text = words.next()?.excerpt();
             let secs = time::parse_time(&text).ok_or(Problem::Time(text))?;
             out.extend_from_slice(&secs.to_be_bytes());
         }
@@ -180,31 +166,29 @@ fn parse_field(
             out.extend_from_slice(&rtype.0.to_be_bytes());
         }
         Kind::V4 => {
-            let text = excerpt(words.next()?.text);
+            let text = words.next()?.excerpt();
             let address = text.parse::<Ipv4Addr>();
             let address = address.map_err(|_| Problem::Address { family: "IPv4", text })?;
             out.extend_from_slice(&address.octets());
         }
         Kind::V6 => {
-            let text = excerpt(words.next()?.text);
+            let text = words.next()?.excerpt();
             let address = text.parse::<Ipv6Addr>();
             let address = address.map_err(|_| Problem::Address { family: "IPv6", text })?;
             out.extend_from_slice(&address.octets());
         }
         Kind::Name => {
-            let text = utf8(words.next()?)?;
-            let name = Name::parse(text, origin).map_err(Problem::Name)?;
-            out.extend_from_slice(name.as_wire());
+            out.extend_from_slice(words.next()?.name(origin)?.as_wire());
         }
-        Kind::Text => put_counted(out, &resolve(words.next()?)?)?,
+        Kind::Text => put_counted(out, &words.next()?.octets()?)?,
         Kind::Texts => {
-            put_counted(out, &resolve(words.next()?)?)?;
+            put_counted(out, &words.next()?.octets()?)?;
             for token in words.rest() {
-                put_counted(out, &resolve(*token)?)?;
+                put_counted(out, &token.octets()?)?;
             }
         }
         Kind::Tag => put_counted(out, words.next()?.text)?,
-        Kind::Value { .. } => out.extend_from_slice(&resolve(words.next()?)?),
+        Kind::Value { .. } => out.extend_from_slice(&words.next()?.octets()?),
         Kind::Salt => match words.next()?.text {
             b"-" => out.push(0),
             hex => {
@@ -338,5 +322,22 @@ fn write_field(kind: Kind, octets: &mut Octets<'_>, out: &mut String) -> Result<
         Kind::Params => svcb::write(octets.rest(), out)?,
         Kind::Location => loc::write(octets.rest(), out)?,
     }
+    Ok(())
+}
+
+/// Writes octets between quotation marks; what is not printable ASCII as `\DDD`.
+pub(super) fn write_quoted(octets: &[u8], out: &mut String) -> fmt::Result {
+    out.push('"');
+    for &octet in octets {
+        match octet {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(octet));
+            }
+            b' '..=b'~' => out.push(char::from(octet)),
+            _ => write!(out, "\\{octet:03}")?,
+        }
+    }
+    out.push('"');
     Ok(())
 }

@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn every_day_of_the_32_bit_range_prints_and_reads_back() {
-        for day in 0..=u32::MAX / 86_400 {
-            let secs = day * 86_400 + day % 86_400;
+        for day in 0..u32::MAX / 86_400 {
+            let secs = day * 86_400 + day;
             let mut text = String::new();
             write_time(secs, &mut text).unwrap();
             assert_eq!(parse_time(&text), Some(secs), "{text}");

@@ -1,0 +1,339 @@
+//! The command line, with PocketBase's flag names.
+//!
+//! `--dir`, `--encryptionEnv` and `--keyFile` may stand anywhere. No command means `serve`, so its
+//! flags may stand without it; before any other command they are an error, not ignored.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use super::{Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, Serve, SuperuserVerb};
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// What is wrong with it, to be printed with [`clap::Error::print`]; its exit code is 2. `--help`
+/// and `--version` come as errors too, with exit code 0.
+pub fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Invocation, clap::Error> {
+    let line = CommandLine::try_parse_from(arguments)?;
+    let CommandLine { data, listen: listen_before, command } = line;
+    let is_serve = matches!(command, None | Some(Verb::Serve(_)));
+    if !is_serve && listen_before.is_given() {
+        return Err(CommandLine::command()
+            .error(ErrorKind::ArgumentConflict, "--http and --dns belong to the command `serve`"));
+    }
+    let action = match command {
+        None => Action::Serve(listen_before.over(Listen::default())),
+        Some(Verb::Serve(listen)) => Action::Serve(listen.over(listen_before)),
+        Some(Verb::Superuser { verb }) => verb.into(),
+        Some(Verb::Zone { verb }) => verb.into(),
+        Some(Verb::Stats) => Action::Stats,
+        Some(Verb::Version) => Action::Version,
+    };
+    Ok(Invocation { data: data.into(), action })
+}
+
+#[derive(Parser)]
+#[command(
+    name = "pocketdns",
+    version,
+    about = "An authoritative DNS server whose records live in an encrypted database that speaks PocketBase's API",
+    after_help = "Without a command it serves."
+)]
+struct CommandLine {
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    listen: Listen,
+    #[command(subcommand)]
+    command: Option<Verb>,
+}
+
+#[derive(Args)]
+struct DataFlags {
+    /// The data directory; made when it does not exist
+    #[arg(long, global = true, value_name = "DIR", default_value = "pb_data")]
+    dir: PathBuf,
+    /// The environment variable that holds the secret which opens the database: at least 32
+    /// characters
+    #[arg(long = "encryptionEnv", global = true, value_name = "NAME")]
+    encryption_env: Option<String>,
+    /// The file that holds the key which opens the database
+    #[arg(long = "keyFile", global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Args, Default)]
+struct Listen {
+    /// Where HTTP listens, as ADDRESS:PORT [default: 127.0.0.1:8090]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Where DNS listens on UDP and TCP, as ADDRESS:PORT; may be given several times
+    /// [default: 127.0.0.1:1053]
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<SocketAddr>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the server
+    Serve(Listen),
+    /// Manage the superusers, who may do everything
+    Superuser {
+        #[command(subcommand)]
+        verb: SuperuserCommand,
+    },
+    /// Bring zones in and out, beside a running server as well
+    Zone {
+        #[command(subcommand)]
+        verb: ZoneCommand,
+    },
+    /// Print the counters of the running server
+    Stats,
+    /// Print the version
+    Version,
+}
+
+#[derive(Subcommand)]
+enum SuperuserCommand {
+    /// Make a superuser, or change the password of an existing one
+    Upsert(Credentials),
+    /// Make a superuser
+    Create(Credentials),
+    /// Change a superuser's password
+    Update(Credentials),
+    /// Remove a superuser
+    Delete {
+        /// The address it signs in with
+        email: String,
+    },
+}
+
+#[derive(Args)]
+struct Credentials {
+    /// The address to sign in with
+    email: String,
+    /// The password; asked for, or read from the standard input, when it is not given
+    #[arg(value_name = "PASS")]
+    password: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum ZoneCommand {
+    /// Put the records of master files into the database
+    Import {
+        /// Master files, as BIND, Knot DNS and NSD write them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The zone, when the file does not say
+        #[arg(long, value_name = "ZONE")]
+        origin: Option<String>,
+        /// Remove the zone's records that the file does not have
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Print a zone as a master file
+    Export {
+        /// The zone's name
+        zone: String,
+    },
+    /// Print all zones
+    List,
+    /// Name the records that would not be served, in files or, without any, in the database
+    Check {
+        /// Master files
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The zone, when the file does not say
+        #[arg(long, value_name = "ZONE")]
+        origin: Option<String>,
+    },
+}
+
+impl Listen {
+    fn is_given(&self) -> bool {
+        self.http.is_some() || !self.dns.is_empty()
+    }
+
+    /// What is said here, else what is said in `before`, else the defaults.
+    fn over(self, before: Self) -> Serve {
+        let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
+        Serve {
+            http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
+            dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
+        }
+    }
+}
+
+impl From<DataFlags> for Data {
+    fn from(flags: DataFlags) -> Self {
+        let DataFlags { dir, encryption_env, key_file } = flags;
+        Self { dir, encryption_env, key_file }
+    }
+}
+
+impl From<SuperuserCommand> for Action {
+    fn from(command: SuperuserCommand) -> Self {
+        let (verb, Credentials { email, password }) = match command {
+            SuperuserCommand::Upsert(credentials) => (SuperuserVerb::Upsert, credentials),
+            SuperuserCommand::Create(credentials) => (SuperuserVerb::Create, credentials),
+            SuperuserCommand::Update(credentials) => (SuperuserVerb::Update, credentials),
+            SuperuserCommand::Delete { email } => {
+                (SuperuserVerb::Delete, Credentials { email, password: None })
+            }
+        };
+        Self::Superuser { verb, email, password }
+    }
+}
+
+impl From<ZoneCommand> for Action {
+    fn from(command: ZoneCommand) -> Self {
+        match command {
+            ZoneCommand::Import { files, origin, replace } => {
+                Self::ZoneImport { files, origin, replace }
+            }
+            ZoneCommand::Export { zone } => Self::ZoneExport { zone },
+            ZoneCommand::List => Self::ZoneList,
+            ZoneCommand::Check { files, origin } => Self::ZoneCheck { files, origin },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use clap::CommandFactory;
+
+    use super::{CommandLine, parse};
+    use crate::config::{Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, Serve, SuperuserVerb};
+
+    fn parsed(line: &str) -> Invocation {
+        let words = std::iter::once("pocketdns").chain(line.split_whitespace());
+        parse(words).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    fn exit_code(line: &str) -> i32 {
+        let words = std::iter::once("pocketdns").chain(line.split_whitespace());
+        parse(words).map_or_else(|error| error.exit_code(), |_| -1)
+    }
+
+    fn serve(http: &str, dns: &[&str]) -> Action {
+        let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
+        Action::Serve(Serve { http: http.parse().unwrap(), dns })
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve_with_its_defaults() {
+        for line in ["", "serve"] {
+            let Invocation { data, action } = parsed(line);
+            assert_eq!(action, Action::Serve(Serve { http: HTTP_DEFAULT, dns: vec![DNS_DEFAULT] }));
+            assert_eq!(data.dir, PathBuf::from("pb_data"));
+            assert_eq!((data.encryption_env, data.key_file), (None, None));
+        }
+    }
+
+    #[test]
+    fn flags_of_serve_stand_before_it_after_it_or_alone() {
+        let both = serve("[::1]:0", &["0.0.0.0:53", "[::]:53"]);
+        for line in [
+            "--http [::1]:0 --dns 0.0.0.0:53 --dns [::]:53",
+            "serve --http=[::1]:0 --dns 0.0.0.0:53 --dns=[::]:53",
+            "--http [::1]:0 serve --dns 0.0.0.0:53 --dns [::]:53",
+            "--http 127.0.0.1:1 serve --http [::1]:0 --dns 0.0.0.0:53 --dns [::]:53",
+        ] {
+            assert_eq!(parsed(line).action, both, "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_data_stand_anywhere() {
+        for line in [
+            "--dir /d --encryptionEnv E --keyFile /k superuser delete a@b.c",
+            "superuser --dir /d delete --encryptionEnv=E a@b.c --keyFile /k",
+            "superuser delete a@b.c --dir=/d --encryptionEnv E --keyFile=/k",
+        ] {
+            let Invocation { data, action } = parsed(line);
+            assert_eq!(data.dir, PathBuf::from("/d"), "{line}");
+            assert_eq!(data.encryption_env.as_deref(), Some("E"), "{line}");
+            assert_eq!(data.key_file, Some(PathBuf::from("/k")), "{line}");
+            let email = "a@b.c".to_owned();
+            let verb = SuperuserVerb::Delete;
+            assert_eq!(action, Action::Superuser { verb, email, password: None }, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let superuser = |verb, password: Option<&str>| Action::Superuser {
+            verb,
+            email: "a@b.c".into(),
+            password: password.map(Into::into),
+        };
+        let (file, origin) = (PathBuf::from("f"), Some("x.".to_owned()));
+        for (line, action) in [
+            ("superuser upsert a@b.c secret", superuser(SuperuserVerb::Upsert, Some("secret"))),
+            ("superuser create a@b.c", superuser(SuperuserVerb::Create, None)),
+            ("superuser update a@b.c", superuser(SuperuserVerb::Update, None)),
+            (
+                "zone import f g",
+                Action::ZoneImport {
+                    files: vec![file.clone(), "g".into()],
+                    origin: None,
+                    replace: false,
+                },
+            ),
+            (
+                "zone import --origin x. f --replace",
+                Action::ZoneImport {
+                    files: vec![file.clone()],
+                    origin: origin.clone(),
+                    replace: true,
+                },
+            ),
+            ("zone export x.", Action::ZoneExport { zone: "x.".into() }),
+            ("zone list", Action::ZoneList),
+            ("zone check", Action::ZoneCheck { files: vec![], origin: None }),
+            ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
+            ("stats", Action::Stats),
+            ("version", Action::Version),
+        ] {
+            assert_eq!(parsed(line).action, action, "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_usage_ends_with_2_and_help_with_0() {
+        for line in [
+            "--nonsense",
+            "nonsense",
+            "serve --dns nowhere",
+            "serve --http 127.0.0.1",
+            "--dns 127.0.0.1:53 zone list",
+            "zone list --http 127.0.0.1:80",
+            "zone import",
+            "zone export",
+            "zone",
+            "superuser",
+            "superuser delete",
+            "superuser delete a@b.c secret",
+            "superuser upsert",
+        ] {
+            assert_eq!(exit_code(line), 2, "{line}");
+        }
+        for line in ["--help", "-h", "--version", "serve --help", "zone import --help", "help zone"]
+        {
+            assert_eq!(exit_code(line), 0, "{line}");
+        }
+    }
+}

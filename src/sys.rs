@@ -1,0 +1,151 @@
+//! What we ask of the operating system for the whole process: limits, identity, the allocator,
+//! names and addresses of the host.
+//!
+//! One of the two files that may use `unsafe` (`dns/mmsg.rs` is the other): for the calls that
+//! `rustix` does not have.
+#![expect(unsafe_code, reason = "allocator settings, the environment, the list of interfaces")]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::ptr;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::limits::{BLOCKING_THREADS_MAX, MALLOC_ARENAS_MAX, MALLOC_THRESHOLD_BYTES};
+
+/// Settles what must be settled while the process has one thread: the allocator's shape, the size
+/// of the pool for blocking work, no core dumps. The first call of `main`.
+pub fn prepare_process() {
+    tune_allocator();
+    // SAFETY: the process has no second thread yet (see above) that could read the environment.
+    unsafe { std::env::set_var("BLOCKING_MAX_THREADS", BLOCKING_THREADS_MAX.to_string()) };
+    // Keys and records lie in memory: no core file, and no other process of ours may look in.
+    // Where this is not granted the rest is still worth running.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Few arenas and fixed thresholds: by default glibc keeps an arena for each thread, and gives the
+/// less back the more it once had.
+#[cfg(target_env = "gnu")]
+fn tune_allocator() {
+    // SAFETY: takes numbers, returns a number, and no other thread allocates yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, MALLOC_ARENAS_MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MALLOC_THRESHOLD_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, MALLOC_THRESHOLD_BYTES);
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn tune_allocator() {}
+
+/// Gives freed memory back to the system: after the start, when the rows have become zones.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: walks the allocator's own structures under its own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Raises the limit on open files as far as it goes; returns it.
+#[must_use]
+pub fn raise_open_files() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let reached = getrlimit(Resource::Nofile).current;
+    reached.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// When root runs this on a directory of somebody else: becomes that somebody, so that no file in
+/// it ends up being root's. Only while the process has one thread.
+///
+/// # Errors
+/// The owner cannot be read, or the identity not be taken.
+pub fn become_owner_of(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(dir)?;
+    if !rustix::process::geteuid().is_root() || found.uid() == 0 {
+        return Ok(());
+    }
+    let (uid, gid) =
+        (rustix::fs::Uid::from_raw(found.uid()), rustix::fs::Gid::from_raw(found.gid()));
+    // Each is of one thread only, and threads made later inherit it: right, because there is one.
+    rustix::thread::set_thread_groups(&[gid])?;
+    rustix::thread::set_thread_gid(gid)?;
+    rustix::thread::set_thread_uid(uid)?;
+    Ok(())
+}
+
+/// The name of this host, as its kernel knows it: any text, perhaps none.
+#[must_use]
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The addresses of the interfaces that are up, loopback and link-local ones left out: what other
+/// hosts can reach us by. Sorted, without duplicates; empty without a network.
+#[must_use]
+pub fn host_addresses() -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: `list` is where the call puts its list. On success each entry of it, and what its
+    // pointers point to, is valid until `freeifaddrs`, which is called once, after the last use.
+    // An address is read as the structure that its family says, and copied.
+    unsafe {
+        if libc::getifaddrs(&raw mut list) != 0 {
+            return addresses;
+        }
+        let mut entry = list;
+        while !entry.is_null() {
+            let interface = &*entry;
+            entry = interface.ifa_next;
+            let is_up = interface.ifa_flags & libc::IFF_UP as libc::c_uint != 0;
+            if !is_up || interface.ifa_addr.is_null() {
+                continue;
+            }
+            let address = match libc::c_int::from((*interface.ifa_addr).sa_family) {
+                libc::AF_INET => {
+                    let v4 = ptr::read_unaligned(interface.ifa_addr.cast::<libc::sockaddr_in>());
+                    IpAddr::from(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)))
+                }
+                libc::AF_INET6 => {
+                    let v6 = ptr::read_unaligned(interface.ifa_addr.cast::<libc::sockaddr_in6>());
+                    IpAddr::from(Ipv6Addr::from(v6.sin6_addr.s6_addr))
+                }
+                _ => continue,
+            };
+            let is_link_local = match address {
+                IpAddr::V4(v4) => v4.is_link_local(),
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            };
+            if !address.is_loopback() && !is_link_local && !address.is_unspecified() {
+                addresses.push(address);
+            }
+        }
+        libc::freeifaddrs(list);
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_host_has_a_name_and_no_loopback_address_among_its_own() {
+        assert!(!super::host_name().is_empty());
+        let addresses = super::host_addresses();
+        assert!(addresses.iter().all(|address| !address.is_loopback()), "{addresses:?}");
+        assert!(addresses.is_sorted());
+    }
+
+    #[test]
+    fn open_files_are_as_many_as_allowed() {
+        let reached = super::raise_open_files();
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        assert_eq!(reached, allowed.map_or(usize::MAX, |limit| limit as usize));
+    }
+}

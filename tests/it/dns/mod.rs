@@ -1,0 +1,9 @@
+//! Questions over UDP and TCP, and the replies.
+
+mod basics;
+mod differential;
+mod probes;
+mod visible;
+mod world;
+
+pub(crate) use basics::SAMPLE;
