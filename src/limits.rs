@@ -45,6 +45,24 @@ pub const MASTERFILE_GENERATE_TEMPLATE_BYTES_MAX: usize = 2_048;
 
 const _: () = assert!(MASTERFILE_RECORD_BYTES_MAX > 5 * RDATA_BYTES_MAX);
 
+// ---- DNS service --------------------------------------------------------------------------
+
+/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
+/// which no path on the way fragments.
+pub const UDP_REPLY_BYTES_MAX: usize = 1232;
+/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
+pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
+/// Octets of a TCP message (RFC 1035 §4.2.2).
+pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
+pub const CHAIN_STEPS_MAX: usize = 16;
+/// Different target names whose addresses one answer adds.
+pub const ADDITIONAL_NAMES_MAX: usize = 32;
+
+const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
+// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
+const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
+
 // ---- HTTP ---------------------------------------------------------------------------------
 
 /// Octets of a request line and its header fields together; a token and the longest filter fit
@@ -142,24 +160,6 @@ const _: () = assert!(PBKDF2_ROUNDS_MIN <= PBKDF2_ROUNDS.get());
 const _: () = assert!(PBKDF2_ROUNDS.get() <= PBKDF2_ROUNDS_MAX);
 const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
-// ---- DNS service --------------------------------------------------------------------------
-
-/// Octets of the largest UDP reply, whatever the client says it can take: the DNS flag day value,
-/// which no path on the way fragments.
-pub const UDP_REPLY_BYTES_MAX: usize = 1232;
-/// Octets of a UDP reply to a client that says nothing, and the least it can say (RFC 6891 §6.2.3).
-pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
-/// Octets of a TCP message (RFC 1035 §4.2.2).
-pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
-/// CNAME and DNAME steps that one answer follows. Real chains have two or three.
-pub const CHAIN_STEPS_MAX: usize = 16;
-/// Different target names whose addresses one answer adds.
-pub const ADDITIONAL_NAMES_MAX: usize = 32;
-
-const _: () = assert!(UDP_REPLY_BYTES_PLAIN <= UDP_REPLY_BYTES_MAX);
-// A chain with its DNAMEs stays where a 14-bit pointer reaches (RFC 1035 §4.1.4).
-const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0x3FFF);
-
 // ---- DNS over UDP and TCP ------------------------------------------------------------------
 
 /// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
@@ -212,6 +212,10 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+/// Addresses of this host that the zone of a first start tells.
+pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
+pub const OPEN_FILES_RESERVED: usize = 64;
 
 // ---- The control socket ------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::frame::{self, FrameError, Kind};
 use super::{Request, socket_path};
+use crate::limits::CONTROL_FRAME_BYTES_MAX;
 
 /// Why a command beside a running server was not done.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum AskError {
     /// The command cannot be written down.
     #[error("the command cannot be sent")]
     Command(#[from] serde_json::Error),
+    /// The command does not fit a frame: the names of its files are too many.
+    #[error("these are too many files for one command: import them one by one")]
+    TooLong,
     /// What the server said cannot be printed.
     #[error("cannot print the result")]
     Output(#[source] io::Error),
@@ -62,6 +66,9 @@ pub async fn ask(
 ) -> Result<(), AskError> {
     let mut stream = Async::new(stream).map_err(FrameError::from)?;
     let command = Zeroizing::new(serde_json::to_vec(&request.command)?);
+    if command.len() > CONTROL_FRAME_BYTES_MAX {
+        return Err(AskError::TooLong);
+    }
     // A server that refuses early closes early; what it said counts, not that it did not listen.
     let sent = send(&mut stream, &command, &request.data).await;
     loop {

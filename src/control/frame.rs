@@ -153,7 +153,10 @@ mod tests {
         let frames = read_all(stream.into_inner());
         let kinds: Vec<Option<Kind>> =
             frames.iter().map(|frame| frame.as_ref().ok().map(|frame| frame.kind)).collect();
-        assert_eq!(kinds, [Some(Kind::Data), Some(Kind::Data), Some(Kind::Data), Some(Kind::End), None]);
+        assert_eq!(
+            kinds,
+            [Some(Kind::Data), Some(Kind::Data), Some(Kind::Data), Some(Kind::End), None]
+        );
         let joined: Vec<u8> =
             frames.iter().flatten().flat_map(|frame| frame.payload.to_vec()).collect();
         assert!(joined == payload);

@@ -71,21 +71,20 @@ pub struct Request {
     pub data: Vec<u8>,
 }
 
-/// The text of an error and of its causes, in one line. A cause that the text tells already is not
-/// told again.
+/// The text of an error and of its causes. A cause that the text tells already is not told again.
 #[must_use]
-pub fn one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
+pub fn chain_text(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
+        if !chain.contains(&text) {
+            chain.push_str(": ");
+            chain.push_str(&text);
         }
         cause = error.source();
     }
-    line.replace('\n', " ")
+    chain
 }
 
 /// A path to the control socket of `dir` that fits a socket address, and what must stay open while

@@ -15,9 +15,10 @@ use smol::lock::Semaphore;
 use smol::{Async, LocalExecutor, Timer};
 
 use super::frame::{self, FrameError, Kind};
-use super::{Context, Request, execute, one_line, socket_path};
+use super::{Context, Request, chain_text, execute, socket_path};
 use crate::limits::{
-    CONTROL_CONNECTIONS_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_FRAME_SECS_MAX, CONTROL_INPUT_BYTES_MAX, LISTENER_PAUSE_MS,
+    CONTROL_CONNECTIONS_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_FRAME_SECS_MAX,
+    CONTROL_INPUT_BYTES_MAX, LISTENER_PAUSE_MS,
 };
 
 /// Binds the control socket of `dir`. The caller holds the directory's lock, so a socket that is
@@ -67,7 +68,7 @@ pub async fn serve(
         executor
             .spawn(async move {
                 if let Err(error) = converse(stream, &context).await {
-                    log::warn!("control connection ended; error={}", one_line(&error));
+                    log::warn!("control connection ended; error={}", chain_text(&error));
                 }
                 drop(place);
             })
@@ -87,7 +88,7 @@ async fn converse(mut stream: Async<UnixStream>, context: &Context) -> Result<()
     match result {
         Ok(()) => in_time(frame::write(&mut stream, Kind::Done, &[])).await?,
         Err(error) => {
-            let line = one_line(&error);
+            let line = chain_text(&error);
             in_time(frame::write(&mut stream, Kind::Failed, line.as_bytes())).await?;
         }
     }

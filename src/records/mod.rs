@@ -6,8 +6,9 @@
 //! | [`mod@list`], [`mod@view`], [`mod@create`], [`mod@update`], [`mod@delete`] | one use case each |
 //! | [`input`] | what a client sent becomes values of fields, as PocketBase casts them |
 //! | [`validate`] | the rules that a collection's fields make |
+//! | [`zonefile`] | zones as a whole: import, export, list, check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
-//! | [`zonefile`] | a zone as a whole: import and export |
+//! | [`zonefile`] | zones as a whole: import, export, list and check |
 //! | [`json`], [`date`] | texts as PocketBase writes and reads them |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
@@ -229,5 +230,7 @@ fn stored(error: StoreError) -> Refused {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

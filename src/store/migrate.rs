@@ -136,3 +136,168 @@ fn seed_collection(row: &serde_json::Value) -> Collection {
         updated: now,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::{MIGRATIONS, auxiliary, data};
+    use crate::store::collections;
+    use crate::store::fixture::in_memory;
+
+    /// PocketBase v0.39.11's own first start, and coredns-pocketbase's migration.
+    const POCKETBASE_DATA: &str = include_str!("migrations/expected_data.txt");
+    const POCKETBASE_AUXILIARY: &str = include_str!("migrations/expected_auxiliary.txt");
+
+    /// All tables by name with their columns and indexes, however their SQL is written.
+    fn describe(db: &Connection) -> String {
+        let texts = |sql: &str| -> Vec<String> {
+            let mut statement = db.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<Result<_, _>>().unwrap()
+        };
+        let mut text = String::new();
+        for table in texts(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+             ORDER BY name",
+        ) {
+            writeln!(text, "{table}").unwrap();
+            for column in texts(&format!(
+                "SELECT format('%s %s', name, type) || iif([notnull], ' NOT NULL', '')
+                   || iif(pk, ' PRIMARY KEY', '') || coalesce(' DEFAULT ' || dflt_value, '')
+                 FROM pragma_table_info('{table}') ORDER BY cid"
+            )) {
+                writeln!(text, "  {column}").unwrap();
+            }
+            for index in texts(&format!(
+                "SELECT CASE l.origin
+                     WHEN 'c' THEN iif(l.[unique], 'unique index ', 'index ') || l.name || ' ('
+                     WHEN 'u' THEN 'unique column ('
+                     ELSE 'primary key (' END
+                   || (SELECT group_concat(coalesce(name, '<expression>')
+                         || iif(coll = 'BINARY', '', ' ' || coll), ', ')
+                       FROM pragma_index_xinfo(l.name) WHERE key)
+                   || ')' || iif(l.partial, ' partial', '')
+                 FROM pragma_index_list('{table}') l ORDER BY l.name"
+            )) {
+                writeln!(text, "  {index}").unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_fresh_database_has_pocketbases_schema_and_ours() {
+        let (db, _) = in_memory();
+        let ours = describe(&db);
+        let (without, only_ours): (Vec<_>, Vec<_>) =
+            ours.lines().partition(|line| !line.contains("_pocketdns_"));
+        assert_eq!(
+            only_ours,
+            ["_pocketdns_serials", "  index _pocketdns_owner (name COLLATE NOCASE)"]
+                .map(|line| line.replace("COLLATE ", ""))
+        );
+        let serials = [
+            "  zone TEXT NOT NULL PRIMARY KEY",
+            "  serial INTEGER NOT NULL",
+            "  primary key (zone)",
+        ];
+        let without: Vec<_> = without.into_iter().filter(|line| !serials.contains(line)).collect();
+        assert_eq!(without.join("\n"), POCKETBASE_DATA.trim_end());
+    }
+
+    #[test]
+    fn a_fresh_log_database_has_pocketbases_schema() {
+        let db = Connection::open_in_memory().unwrap();
+        auxiliary(&db).unwrap();
+        assert_eq!(describe(&db), POCKETBASE_AUXILIARY);
+    }
+
+    #[test]
+    fn collections_settings_and_migrations_are_pocketbases() {
+        let (db, schema) = in_memory();
+        let names: Vec<_> = schema.iter().map(|c| format!("{} {}", c.id, c.name)).collect();
+        assert_eq!(
+            names,
+            [
+                "pbc_2279338944 _mfas",
+                "pbc_1638494021 _otps",
+                "pbc_2281828961 _externalAuths",
+                "pbc_4275539003 _authOrigins",
+                "pbc_3142635823 _superusers",
+                "_pb_users_auth_ users",
+                "pbc_186858105 coredns_records",
+            ]
+        );
+        let mut applied = db.prepare("SELECT file FROM _migrations ORDER BY rowid").unwrap();
+        let applied: Vec<String> =
+            applied.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(applied, MIGRATIONS);
+        let (kind, app): (String, String) = db
+            .query_row(
+                "SELECT typeof(value), json_extract(CAST(value AS TEXT), '$.meta.appName')
+                 FROM _params WHERE id = 'settings'",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!((kind.as_str(), app.as_str()), ("blob", "Acme"));
+    }
+
+    #[test]
+    fn the_stored_fields_have_pocketbases_text() {
+        let (db, _) = in_memory();
+        let fields: String = db
+            .query_row(
+                "SELECT fields FROM _collections WHERE name = 'coredns_records'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert!(fields.starts_with(
+            r#"[{"autogeneratePattern":"[1-9][0-9]{17}","help":"","hidden":false,"id":"text3208210256","max":18,"min":1,"name":"id","pattern":"^[1-9][0-9]+$","presentable":false,"primaryKey":true,"required":true,"system":true,"type":"text"},"#
+        ));
+        assert!(fields.contains(
+            r#"{"help":"","hidden":false,"id":"number2750318623","max":null,"min":null,"name":"ttl","onlyInt":true,"presentable":false,"required":false,"system":false,"type":"number"}"#
+        ));
+    }
+
+    #[test]
+    fn each_token_secret_is_random() {
+        let (_, schema) = in_memory();
+        let mut secrets = Vec::new();
+        for name in ["_superusers", "users"] {
+            for option in schema.find(name).unwrap().options.values() {
+                secrets.extend(option["secret"].as_str().map(ToOwned::to_owned));
+            }
+        }
+        assert_eq!(secrets.len(), 10);
+        assert!(secrets.iter().all(|secret| secret.len() == 50));
+        secrets.sort();
+        secrets.dedup();
+        assert_eq!(secrets.len(), 10);
+    }
+
+    #[test]
+    fn a_second_start_changes_nothing_and_adds_what_is_missing() {
+        let (db, _) = in_memory();
+        let before = describe(&db);
+        let changes = db.total_changes();
+        data(&db).unwrap();
+        assert_eq!(db.total_changes(), changes);
+        db.execute_batch(
+            "DROP INDEX _pocketdns_owner; DROP TABLE _pocketdns_serials; DROP TABLE coredns_records;
+             DELETE FROM _collections WHERE name IN ('coredns_records', 'users');
+             DELETE FROM _params;",
+        )
+        .unwrap();
+        data(&db).unwrap();
+        assert_eq!(describe(&db), before);
+        let schema = collections::load(&db, Path::new("memory")).unwrap();
+        assert!(schema.find("coredns_records").is_some());
+        assert!(schema.find("users").is_none(), "a collection that people removed stays away");
+    }
+}

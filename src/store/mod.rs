@@ -24,6 +24,8 @@
 
 mod collections;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod keyslot;
 mod migrate;
 mod open;

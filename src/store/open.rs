@@ -288,3 +288,283 @@ fn start<E: Send + 'static>(
     );
     Ok((Store { writes, reads, schema }, committed, Running { threads }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{KeySource, OpenError};
+    use crate::store::error::chain;
+    use crate::store::fixture::{TestDir, TestStore};
+    use crate::store::secret::Secret;
+
+    /// A closed data directory with one record, its key beside it.
+    fn made() -> TestDir {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        opened.add("www.example.com.", "text");
+        opened.close();
+        dir
+    }
+
+    fn env(secret: &str) -> KeySource {
+        KeySource::Env { name: "K".into(), secret: Secret::new(secret.into()) }
+    }
+
+    fn file(path: &Path) -> KeySource {
+        KeySource::File { path: path.to_owned() }
+    }
+
+    /// Opening must fail with a line that contains `words`, and change nothing.
+    #[track_caller]
+    fn assert_refused(dir: &TestDir, key: KeySource, words: &str) {
+        let before = dir.snapshot();
+        let error = TestStore::open_with(&dir.data(), key).err().expect("it must not open");
+        let line = chain(&error);
+        assert!(line.contains(words), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+        let after = dir.snapshot();
+        let names = |s: &std::collections::BTreeMap<_, _>| s.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&before), names(&after));
+        assert!(before == after, "a file was changed");
+    }
+
+    #[test]
+    fn the_first_start_makes_files_for_this_user_only() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        assert!(opened.first_start);
+        opened.add("www.example.com.", "text");
+        let running = dir.snapshot();
+        assert!(running.contains_key(Path::new("data/data.db-wal")));
+        for (path, (mode, _)) in &running {
+            let expected = if path == Path::new("data") { 0o40_700 } else { 0o100_600 };
+            assert_eq!(mode & 0o170_777, expected, "{}", path.display());
+        }
+        opened.close();
+        let names: Vec<_> =
+            dir.snapshot().into_keys().map(|path| path.display().to_string()).collect();
+        let expected =
+            ["data", "data/auxiliary.db", "data/data.db", "data/keyslot", "data/lock", "data.key"];
+        assert_eq!(names, expected, "closing leaves no WAL");
+        let opened = TestStore::open(&dir.data());
+        assert!(!opened.first_start);
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
+    }
+
+    #[test]
+    fn a_directory_without_its_key_does_not_open() {
+        let dir = made();
+        fs::remove_file(dir.path().join("data.key")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "put the key file back at");
+    }
+
+    #[test]
+    fn a_wrong_key_is_found_before_the_database_is_opened() {
+        let dir = made();
+        fs::write(dir.path().join("data.key"), "0".repeat(64)).unwrap();
+        // The database is not even looked into: it could not be opened.
+        fs::write(dir.data().join("data.db"), "not a database at all").unwrap();
+        assert_refused(&dir, KeySource::Beside, "does not open");
+    }
+
+    #[test]
+    fn keys_that_are_short_or_absent_or_of_another_kind_are_refused() {
+        let dir = made();
+        let short = dir.path().join("short");
+        fs::write(&short, "too short\n").unwrap();
+        assert_refused(&dir, file(&short), "has 9 characters: at least 32 are needed");
+        assert_refused(&dir, file(&dir.path().join("none")), "cannot read the key file");
+        assert_refused(&dir, env("short"), "has 5 characters");
+        assert_refused(&dir, env(&"x".repeat(32)), "sealed with a key file");
+        fs::write(dir.path().join("data.key"), "").unwrap();
+        assert_refused(&dir, KeySource::Beside, "is empty");
+    }
+
+    #[test]
+    fn a_key_file_anywhere_opens_the_directory() {
+        let dir = made();
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(dir.path().join("data.key"), &elsewhere).unwrap();
+        let opened = TestStore::open_with(&dir.data(), file(&elsewhere)).unwrap();
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
+        assert!(!dir.path().join("data.key").exists());
+    }
+
+    #[test]
+    fn a_secret_from_the_environment_opens_what_it_made() {
+        let dir = TestDir::new();
+        let secret = "correct horse battery staple, 42";
+        TestStore::open_with(&dir.data(), env(secret)).unwrap().close();
+        assert!(!dir.path().join("data.key").exists());
+        let opened = TestStore::open_with(&dir.data(), env(secret)).unwrap();
+        assert!(!opened.first_start);
+        opened.close();
+        assert_refused(&dir, env(&secret.replace('4', "5")), "does not open");
+        assert_refused(&dir, KeySource::Beside, "its key is missing");
+    }
+
+    #[test]
+    fn a_plaintext_database_is_left_alone() {
+        let dir = TestDir::new();
+        fs::create_dir(dir.data()).unwrap();
+        let database = rusqlite::Connection::open(dir.data().join("data.db")).unwrap();
+        database.execute_batch("CREATE TABLE t (x)").unwrap();
+        drop(database);
+        assert_refused(&dir, KeySource::Beside, "is a plaintext database");
+        assert_refused(&dir, env(&"x".repeat(32)), "is a plaintext database");
+
+        let dir = made();
+        fs::write(dir.data().join("auxiliary.db"), "SQLite format 3\0 and so on").unwrap();
+        assert_refused(&dir, KeySource::Beside, "is a plaintext database");
+    }
+
+    #[test]
+    fn a_lost_or_damaged_slot_is_never_made_anew() {
+        let dir = made();
+        let slot = dir.data().join("keyslot");
+        let good = fs::read(&slot).unwrap();
+        fs::write(&slot, &good[..good.len() - 1]).unwrap();
+        assert_refused(&dir, KeySource::Beside, "is damaged");
+        fs::write(&slot, "").unwrap();
+        assert_refused(&dir, KeySource::Beside, "is damaged");
+        fs::remove_file(&slot).unwrap();
+        assert_refused(&dir, KeySource::Beside, "its keyslot is missing");
+        fs::remove_file(dir.path().join("data.key")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "its keyslot is missing");
+        fs::remove_file(dir.data().join("data.db")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "auxiliary.db exists but its keyslot is missing");
+    }
+
+    #[test]
+    fn a_database_of_another_directory_is_named() {
+        let (dir, other) = (made(), made());
+        fs::copy(other.data().join("data.db"), dir.data().join("data.db")).unwrap();
+        let error = TestStore::open_with(&dir.data(), KeySource::Beside).err().unwrap();
+        assert!(matches!(error, OpenError::ForeignDatabase { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_is_no_directory_is_refused() {
+        let dir = TestDir::new();
+        fs::write(dir.data(), "a file").unwrap();
+        assert_refused(&dir, KeySource::Beside, "give a directory");
+    }
+
+    #[test]
+    fn a_first_start_that_fails_takes_back_what_it_made() {
+        let dir = TestDir::new();
+        // Where the key's draft would be written there is something in the way.
+        fs::create_dir_all(dir.path().join("data.key.new/full")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "cannot create");
+        fs::create_dir_all(dir.data().join("keyslot.new/full")).unwrap();
+        fs::remove_dir_all(dir.path().join("data.key.new")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "cannot create");
+        fs::remove_dir_all(dir.data()).unwrap();
+        TestStore::open(&dir.data()).close();
+    }
+
+    #[test]
+    fn whatever_a_killed_first_start_left_starts_again() {
+        let whole = made();
+        let copy = |name: &str, dir: &TestDir| {
+            fs::copy(whole.path().join(name), dir.path().join(name)).unwrap();
+        };
+        let steps: [&dyn Fn(&TestDir); 6] = [
+            &|dir| fs::create_dir(dir.data()).unwrap(),
+            &|dir| fs::write(dir.data().join("lock"), "").unwrap(),
+            &|dir| fs::write(dir.path().join("data.key.new"), "0123").unwrap(),
+            &|dir| copy("data.key", dir),
+            &|dir| copy("data/keyslot", dir),
+            &|dir| fs::write(dir.data().join("data.db"), "").unwrap(),
+        ];
+        for count in 0..=steps.len() {
+            let dir = TestDir::new();
+            steps[..count].iter().for_each(|step| step(&dir));
+            let key = fs::read(dir.path().join("data.key")).ok();
+            let slot = fs::read(dir.data().join("keyslot")).ok();
+            let opened = TestStore::open(&dir.data());
+            assert!(opened.first_start, "after {count} steps");
+            opened.add("a.example.com.", "x");
+            opened.close();
+            let opened = TestStore::open(&dir.data());
+            assert_eq!(opened.names(), ["a.example.com."], "after {count} steps");
+            opened.close();
+            if let Some(key) = key {
+                assert_eq!(fs::read(dir.path().join("data.key")).unwrap(), key);
+            }
+            if let Some(slot) = slot {
+                assert_eq!(fs::read(dir.data().join("keyslot")).unwrap(), slot);
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_server_is_refused_while_the_first_runs() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        assert_refused(&dir, KeySource::Beside, "a server runs on");
+        opened.close();
+        TestStore::open(&dir.data()).close();
+    }
+
+    #[test]
+    fn what_was_stored_is_in_no_file() {
+        let dir = TestDir::new();
+        let marker = "pOlarBear";
+        let holds_marker = |dir: &TestDir| {
+            dir.snapshot().into_iter().find(|(path, (_, content))| {
+                let text = String::from_utf8_lossy(content).to_lowercase();
+                text.contains("polarbear") || path.to_string_lossy().contains(marker)
+            })
+        };
+        let opened = TestStore::open(&dir.data());
+        for i in 0..50 {
+            opened.add(&format!("{marker}{i}.example.com."), &marker.repeat(200));
+        }
+        let superuser = opened.store.write(move |tx| {
+            tx.bump_zone_serial(marker, 1)?;
+            tx.upsert_superuser("polarbear@example.com", marker)
+        });
+        smol::block_on(superuser).unwrap();
+        let files = dir.snapshot();
+        assert!(files[Path::new("data/data.db-wal")].1.len() > 100_000, "the WAL was looked into");
+        assert_eq!(holds_marker(&dir), None);
+        opened.close();
+        assert_eq!(holds_marker(&dir), None);
+    }
+
+    #[test]
+    fn a_wal_cut_or_torn_after_an_answer_holds_all_that_was_answered() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        let wal = |dir: &TestDir| dir.data().join("data.db-wal");
+        let mut lengths = Vec::new();
+        for i in 0..8 {
+            opened.add(&format!("n{i}.example.com."), &"x".repeat(3000));
+            lengths.push(fs::metadata(wal(&dir)).unwrap().len());
+        }
+        let killed = dir.copy();
+        opened.close();
+        let whole = fs::read(wal(&killed)).unwrap();
+        for (answered, length) in (1..).zip(lengths) {
+            let length = usize::try_from(length).unwrap();
+            let cut = whole[..length].to_vec();
+            let torn = whole[..whole.len().min(length + 5000)].to_vec();
+            let garbage = [cut.as_slice(), &[0xA5; 9000]].concat();
+            for content in [cut, torn, garbage] {
+                let copy = killed.copy();
+                fs::remove_file(copy.data().join("data.db-shm")).unwrap();
+                fs::write(wal(&copy), content).unwrap();
+                let opened = TestStore::open(&copy.data());
+                let names = opened.names();
+                assert!(names.len() >= answered, "{answered} answered, found {names:?}");
+                assert!((0..answered).all(|i| names.contains(&format!("n{i}.example.com."))));
+                opened.close();
+            }
+        }
+    }
+}

@@ -44,3 +44,50 @@ pub(super) fn run(connection: &Connection, schema: &Arc<Schema>, queue: &Receive
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smol::channel::bounded;
+
+    use crate::store::StoreError;
+    use crate::store::fixture::{TestDir, TestStore};
+
+    #[test]
+    fn a_read_sees_one_state_and_every_write_answered_before() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        opened.add("one.example.com.", "1");
+        let (go, gate) = bounded::<()>(1);
+        let (begun, has_begun) = bounded::<()>(1);
+        let (result, finished) = bounded(1);
+        let store = opened.store.clone();
+        let slow = std::thread::spawn(move || {
+            let read = smol::block_on(store.read(move |reader| {
+                let first = reader.count(reader.schema().find("coredns_records").unwrap())?;
+                begun.send_blocking(()).unwrap();
+                gate.recv_blocking().unwrap();
+                let second = reader.count(reader.schema().find("coredns_records").unwrap())?;
+                Ok::<_, StoreError>((first, second))
+            }));
+            result.send_blocking(read.unwrap()).unwrap();
+        });
+        has_begun.recv_blocking().unwrap();
+        opened.add("two.example.com.", "2");
+        assert_eq!(opened.names().len(), 2, "the other reader sees what was answered");
+        go.send_blocking(()).unwrap();
+        assert_eq!(finished.recv_blocking().unwrap(), (1, 1), "the first keeps its state");
+        slow.join().unwrap();
+        opened.close();
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        let read = opened
+            .store
+            .read(|reader| reader.connection.execute("DELETE FROM coredns_records", []).map(drop));
+        assert!(smol::block_on(read).is_err());
+        opened.close();
+    }
+}

@@ -384,3 +384,197 @@ impl ToSql for Stored<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef;
+
+    use super::{ignores_case, value_of};
+    use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
+    use crate::store::fixture::{dns_record, in_memory};
+    use crate::store::writer::Tx;
+    use crate::store::{StoreError, collections};
+
+    /// Runs `work` on a database in memory.
+    fn with_tx(work: impl FnOnce(&mut Tx<'_, ()>)) {
+        let (connection, schema) = in_memory();
+        work(&mut Tx::for_test(&connection, &schema));
+    }
+
+    fn field(kind: &str, more: serde_json::Value) -> Field {
+        let mut json = serde_json::json!({"id": kind, "name": kind, "type": kind});
+        for (key, value) in more.as_object().cloned().unwrap_or_default() {
+            json[key] = value;
+        }
+        Field::from_json(&json).unwrap()
+    }
+
+    fn ids(tx: &Tx<'_, ()>, collection: &Collection, query: &ListQuery) -> Vec<String> {
+        let items = tx.list(collection, query).unwrap().items;
+        items.iter().map(|record| record.text(collection, "name").to_owned()).collect()
+    }
+
+    #[test]
+    fn every_kind_of_value_comes_back_as_it_was_stored() {
+        let (connection, schema) = in_memory();
+        let mut all = Collection::for_test(&["id", "text", "odd`name"]);
+        all.fields[0].options.insert("primaryKey".into(), true.into());
+        let several = serde_json::json!({"maxSelect": 9});
+        for (kind, more) in [
+            ("number", serde_json::Value::Null),
+            ("bool", serde_json::Value::Null),
+            ("json", serde_json::Value::Null),
+            ("geoPoint", serde_json::Value::Null),
+            ("select", several),
+            ("date", serde_json::Value::Null),
+        ] {
+            all.fields.push(field(kind, more));
+        }
+        collections::create(&connection, &all).unwrap();
+        let mut tx: Tx<'_, ()> = Tx::for_test(&connection, &schema);
+        for (number, json) in [
+            (0.0, Value::Null),
+            (-7.0, Value::Json("[1,{\"a\":null}]".into())),
+            (0.25, Value::Json("12".into())),
+            (1e300, Value::Json("\"text\"".into())),
+        ] {
+            let record = Record {
+                values: vec![
+                    Value::Text("one".into()),
+                    Value::Text("0123 \u{1F600}\u{0}".into()),
+                    Value::Text("`".into()),
+                    Value::Number(number),
+                    Value::Bool(true),
+                    json,
+                    Value::Json(r#"{"lon":1.5,"lat":0}"#.into()),
+                    Value::List(vec!["a".into(), "b\"c".into()]),
+                    Value::Text("2026-08-14 04:03:35.123Z".into()),
+                ],
+            };
+            tx.insert(&all, &record).unwrap();
+            assert_eq!(tx.record_by_id(&all, "one").unwrap().unwrap(), record);
+            assert!(tx.delete(&all, "one").unwrap());
+        }
+        tx.insert(&all, &Record { values: vec![Value::Text("short".into())] }).unwrap();
+        let mut zero = Record::new(&all);
+        zero.set(&all, "id", Value::Text("short".into()));
+        assert_eq!(tx.record_by_id(&all, "short").unwrap(), Some(zero));
+    }
+
+    #[test]
+    fn what_other_software_stored_reads_as_the_nearest_value() {
+        let read = |kind: &str, stored| value_of(&field(kind, serde_json::Value::Null), stored);
+        assert_eq!(read("bool", ValueRef::Text(b"true")), Value::Bool(true));
+        assert_eq!(read("bool", ValueRef::Null), Value::Bool(false));
+        assert_eq!(read("number", ValueRef::Text(b"12.5")), Value::Number(12.5));
+        assert_eq!(read("number", ValueRef::Text(b"x")), Value::Number(0.0));
+        assert_eq!(read("text", ValueRef::Integer(12)), Value::Text("12".into()));
+        assert_eq!(read("text", ValueRef::Blob(&[0xFF])), Value::Text("\u{FFFD}".into()));
+        assert_eq!(read("json", ValueRef::Integer(5)), Value::Json("5".into()));
+        assert_eq!(read("json", ValueRef::Text(b"")), Value::Null);
+        let several = field("select", serde_json::json!({"maxSelect": 2}));
+        assert_eq!(value_of(&several, ValueRef::Text(b"one")), Value::List(vec!["one".into()]));
+        assert_eq!(several.kind, FieldKind::Select);
+    }
+
+    #[test]
+    fn a_list_has_pages_order_and_a_total() {
+        with_tx(|tx| {
+            let dns = tx.schema().find("coredns_records").unwrap().clone();
+            for name in ["c", "a", "b", "e", "d"] {
+                tx.insert(&dns, &dns_record(&dns, "example.com.", name, "x")).unwrap();
+            }
+            let by_name =
+                Sort { key: SortKey::Field(dns.field_index("name").unwrap()), descending: false };
+            let mut query =
+                ListQuery { page: 0, per_page: 2, skip_total: false, sort: vec![by_name] };
+            assert_eq!(ids(tx, &dns, &query), ["a", "b"]);
+            query.page = 3;
+            assert_eq!(ids(tx, &dns, &query), ["e"]);
+            let page = tx.list(&dns, &query).unwrap();
+            assert_eq!((page.page, page.per_page, page.total), (3, 2, Some(5)));
+            query =
+                ListQuery { page: u64::MAX, per_page: u64::MAX, skip_total: true, sort: vec![] };
+            let page = tx.list(&dns, &query).unwrap();
+            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
+            query = ListQuery {
+                page: 1,
+                per_page: 0,
+                skip_total: true,
+                sort: vec![Sort { key: SortKey::Rowid, descending: true }],
+            };
+            assert_eq!(ids(tx, &dns, &query), ["d", "e", "b", "a", "c"]);
+            query.sort = vec![Sort { key: SortKey::Random, descending: true }];
+            assert_eq!(ids(tx, &dns, &query).len(), 5);
+        });
+    }
+
+    #[test]
+    fn a_record_is_updated_and_deleted_by_its_id() {
+        with_tx(|tx| {
+            let dns = tx.schema().find("coredns_records").unwrap().clone();
+            let mut record = dns_record(&dns, "example.com.", "www.example.com.", "x");
+            assert!(!tx.update(&dns, &record).unwrap());
+            tx.insert(&dns, &record).unwrap();
+            record.set(&dns, "ttl", Value::Number(60.0));
+            assert!(tx.update(&dns, &record).unwrap());
+            let stored = tx.record_by_id(&dns, record.id(&dns)).unwrap().unwrap();
+            assert_eq!(stored, record);
+            let again = tx.insert(&dns, &record);
+            assert!(
+                matches!(&again, Err(StoreError::NotUnique { columns, .. }) if columns == &["id"])
+            );
+            assert!(tx.delete(&dns, record.id(&dns)).unwrap());
+            assert!(!tx.delete(&dns, record.id(&dns)).unwrap());
+            assert_eq!(tx.count(&dns).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn a_superuser_is_made_once_and_then_changed() {
+        with_tx(|tx| {
+            let collection = tx.schema().find("_superusers").unwrap().clone();
+            let first = tx.upsert_superuser("a@b.example", "hash-1").unwrap();
+            let second = tx.upsert_superuser("a@b.example", "hash-2").unwrap();
+            assert_eq!(tx.superuser_count().unwrap(), 1);
+            assert_eq!(first.id(&collection), second.id(&collection));
+            assert_ne!(first.text(&collection, "tokenKey"), second.text(&collection, "tokenKey"));
+            assert_eq!(second.value(&collection, "verified"), Some(&Value::Bool(true)));
+            assert_eq!(tx.superuser_by_email("a@b.example").unwrap(), Some(second));
+            assert_eq!(tx.superuser_by_email("A@b.example").unwrap(), None);
+            assert_eq!(tx.superuser_by_email("").unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn what_hangs_on_an_auth_record_goes_with_it() {
+        with_tx(|tx| {
+            let collection = tx.schema().find("_superusers").unwrap().clone();
+            let superuser = tx.upsert_superuser("a@b.example", "hash").unwrap();
+            let origins = tx.schema().find("_authOrigins").unwrap().clone();
+            for (id, owner) in [("one", superuser.id(&collection)), ("two", "somebody else")] {
+                let mut origin = Record::new(&origins);
+                origin.set(&origins, "id", Value::Text(id.into()));
+                origin.set(&origins, "collectionRef", Value::Text(collection.id.clone()));
+                origin.set(&origins, "recordRef", Value::Text(owner.to_owned()));
+                tx.insert(&origins, &origin).unwrap();
+            }
+            assert!(tx.delete(&collection, superuser.id(&collection)).unwrap());
+            assert_eq!(tx.record_by_id(&origins, "one").unwrap(), None);
+            assert!(tx.record_by_id(&origins, "two").unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn an_address_ignores_case_when_its_unique_index_does() {
+        let with_index = |sql: &str| {
+            let mut collection = Collection::for_test(&["email"]);
+            collection.indexes.push(sql.into());
+            ignores_case(&collection, "email")
+        };
+        assert!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"));
+        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"));
+        assert!(!with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"));
+        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)"));
+    }
+}

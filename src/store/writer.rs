@@ -59,6 +59,12 @@ impl<'c, E> Tx<'c, E> {
     pub fn publish(&mut self, event: E) {
         self.events.push(event);
     }
+
+    /// The verbs on a connection of the test's own, outside of any transaction.
+    #[cfg(test)]
+    pub(super) fn for_test(connection: &'c Connection, schema: &'c Arc<Schema>) -> Self {
+        Self { reader: Reader { connection, schema }, events: Vec::new() }
+    }
 }
 
 /// All verbs of a [`Reader`] read inside the transaction.
@@ -180,4 +186,209 @@ fn execute(connection: &Connection, statement: &'static str) -> Result<(), Store
         .and_then(|mut statement| statement.execute([]))
         .map(drop)
         .map_err(sqlite(statement))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rusqlite::Connection;
+    use smol::channel::{Receiver, bounded};
+
+    use super::{Job, Tx, Verdict, commit_group};
+    use crate::model::Schema;
+    use crate::store::fixture::{TestDir, TestStore, in_memory};
+    use crate::store::{JobError, StoreError};
+
+    type Work = fn(&mut Tx<'_, u32>) -> Result<(), StoreError>;
+    type Answer = Receiver<Result<(), StoreError>>;
+
+    fn job(work: Work) -> (Job<u32>, Answer) {
+        let (reply, answer) = bounded(1);
+        let job: Job<u32> = Box::new(move |tx| {
+            let outcome = tx.and_then(work);
+            Verdict {
+                keep: outcome.is_ok(),
+                reply: Box::new(move |failure| {
+                    reply.try_send(failure.map_or(outcome, Err)).unwrap();
+                }),
+            }
+        });
+        (job, answer)
+    }
+
+    fn group(
+        db: &(Connection, Arc<Schema>),
+        works: &[Work],
+    ) -> (Vec<super::Committed<u32>>, Vec<Answer>) {
+        let (jobs, answers): (Vec<_>, Vec<_>) = works.iter().map(|work| job(*work)).unzip();
+        (commit_group(&db.0, &db.1, jobs.into_iter()), answers)
+    }
+
+    fn put(tx: &mut Tx<'_, u32>, zone: &str, event: u32) -> Result<(), StoreError> {
+        tx.publish(event);
+        tx.raise_zone_serial(zone, event).map(drop)
+    }
+
+    fn zones(db: &(Connection, Arc<Schema>)) -> Vec<String> {
+        let mut statement = db.0.prepare("SELECT zone FROM _pocketdns_serials").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// A statement that leaves a foreign key open, which only COMMIT notices.
+    fn break_commit(tx: &mut Tx<'_, u32>) -> Result<(), StoreError> {
+        tx.publish(99);
+        tx.connection.execute("INSERT INTO child VALUES (7)", []).unwrap();
+        Ok(())
+    }
+
+    fn with_deferred_key() -> (Connection, Arc<Schema>) {
+        let db = in_memory();
+        db.0.execute_batch(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        db
+    }
+
+    #[test]
+    fn a_refused_job_in_the_middle_takes_only_itself_back() {
+        let db = in_memory();
+        let (done, answers) = group(
+            &db,
+            &[
+                |tx| put(tx, "a", 1),
+                |tx| put(tx, "b", 2).and(Err(StoreError::Closed)),
+                |tx| {
+                    assert_eq!(tx.zone_serial("a")?, Some(1), "it sees the group's first job");
+                    assert_eq!(tx.zone_serial("b")?, None, "and not what was undone");
+                    put(tx, "c", 3)
+                },
+            ],
+        );
+        assert!(answers.iter().all(Receiver::is_empty), "nobody hears before the executor");
+        let events: Vec<_> = done.iter().map(|done| done.events.clone()).collect();
+        assert_eq!(events, [vec![1], vec![], vec![3]]);
+        done.into_iter().for_each(super::Committed::finish);
+        let heard: Vec<_> = answers.iter().map(|a| a.try_recv().unwrap().is_ok()).collect();
+        assert_eq!(heard, [true, false, true]);
+        assert_eq!(zones(&db), ["a.", "c."]);
+    }
+
+    #[test]
+    fn when_commit_fails_everybody_hears_it_and_nothing_is_published() {
+        let db = with_deferred_key();
+        let (done, answers) = group(
+            &db,
+            &[
+                |tx| put(tx, "a", 1),
+                break_commit,
+                |tx| put(tx, "b", 2).and(Err(StoreError::Closed)),
+            ],
+        );
+        assert!(done.is_empty());
+        for answer in &answers {
+            let error = answer.try_recv().unwrap().unwrap_err();
+            assert!(matches!(error, StoreError::Sqlite { action: "COMMIT", .. }), "{error:?}");
+        }
+        assert!(zones(&db).is_empty());
+        let (done, _) = group(&db, &[|tx| put(tx, "c", 3)]);
+        assert_eq!(done.len(), 1, "the next group is not affected");
+        assert_eq!(zones(&db), ["c."]);
+    }
+
+    #[test]
+    fn when_sqlite_rolls_back_on_its_own_everybody_before_hears_it() {
+        let db = in_memory();
+        let works: [Work; 3] = [
+            |tx| put(tx, "a", 1),
+            |tx| {
+                tx.publish(2);
+                let sql = "INSERT OR ROLLBACK INTO _params (id) VALUES ('settings')";
+                assert!(tx.connection.execute(sql, []).is_err());
+                Ok(())
+            },
+            |tx| put(tx, "b", 3),
+        ];
+        let (jobs, answers): (Vec<_>, Vec<_>) = works.into_iter().map(job).unzip();
+        let mut jobs = jobs.into_iter();
+        assert!(commit_group(&db.0, &db.1, jobs.by_ref()).is_empty());
+        for answer in &answers[..2] {
+            assert!(matches!(answer.try_recv().unwrap(), Err(StoreError::Undone)));
+        }
+        assert!(zones(&db).is_empty());
+        let done = commit_group(&db.0, &db.1, jobs);
+        assert_eq!(done[0].events, [3], "who came later has a transaction of its own");
+    }
+
+    #[test]
+    fn without_a_transaction_no_job_runs_and_each_hears_why() {
+        let db = in_memory();
+        db.0.execute_batch("PRAGMA query_only = ON").unwrap();
+        let (done, answers) = group(&db, &[|tx| put(tx, "a", 1), |tx| put(tx, "b", 2)]);
+        assert!(done.is_empty());
+        for answer in &answers {
+            let error = answer.try_recv().unwrap().unwrap_err();
+            assert!(matches!(error, StoreError::Sqlite { action: "BEGIN IMMEDIATE", .. }));
+        }
+        db.0.execute_batch("PRAGMA query_only = OFF; BEGIN; SAVEPOINT x").unwrap();
+        let (done, _) = group(&db, &[|tx| put(tx, "c", 3)]);
+        assert_eq!(done.len(), 1, "a transaction that was left open is ended first");
+    }
+
+    #[test]
+    fn a_job_whose_caller_hung_up_still_runs_and_publishes() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        {
+            let write = opened.store.write(|tx| {
+                tx.publish(5);
+                tx.raise_zone_serial("a", 5)
+            });
+            let mut write = std::pin::pin!(write);
+            // The first poll puts it into the queue.
+            assert!(smol::block_on(smol::future::poll_once(write.as_mut())).is_none());
+        }
+        assert_eq!(opened.close(), [5], "closing runs what is in the queue");
+        let opened = TestStore::open(&dir.data());
+        let serial = smol::block_on(opened.store.read(|reader| reader.zone_serial("a")));
+        assert_eq!(serial.unwrap(), Some(5));
+        opened.close();
+    }
+
+    #[test]
+    fn events_come_in_commit_order_and_refusals_publish_none() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        let store = &opened.store;
+        smol::block_on(async {
+            for i in 0..200 {
+                let written = store.write(move |tx| {
+                    tx.publish(i);
+                    if i % 3 == 0 { Err("no") } else { Ok(i) }
+                });
+                match written.await {
+                    Ok(n) => assert_eq!(n, i),
+                    Err(JobError::Refused(why)) => assert_eq!((why, i % 3), ("no", 0)),
+                    Err(JobError::Store(error)) => panic!("{error}"),
+                }
+            }
+        });
+        let events = opened.close();
+        assert_eq!(events, (0..200).filter(|i| i % 3 != 0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_closed_store_says_so() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        let store = opened.store.clone();
+        opened.close();
+        let write = smol::block_on(store.write(|tx| tx.raise_zone_serial("a", 1)));
+        assert!(matches!(write, Err(JobError::Store(StoreError::Closed))));
+        let read = smol::block_on(store.read(|reader| reader.zone_serial("a")));
+        assert!(matches!(read, Err(JobError::Store(StoreError::Closed))));
+    }
 }

@@ -250,3 +250,128 @@ impl<E> Tx<'_, E> {
 fn is_ahead(a: u32, b: u32) -> bool {
     (1..0x8000_0000).contains(&a.wrapping_sub(b))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::{SELECT_OWNER, is_ahead, zone_key};
+    use crate::store::fixture::{dns_record, in_memory};
+    use crate::store::writer::Tx;
+
+    fn with_tx(work: impl FnOnce(&mut Tx<'_, ()>)) {
+        let (connection, schema) = in_memory();
+        work(&mut Tx::for_test(&connection, &schema));
+    }
+
+    fn add(tx: &mut Tx<'_, ()>, zone: &str, name: &str) {
+        let dns = tx.schema().find("coredns_records").unwrap().clone();
+        tx.insert(&dns, &dns_record(&dns, zone, name, "x")).unwrap();
+    }
+
+    #[test]
+    fn a_zone_has_one_key_however_it_is_spelt() {
+        assert_eq!(zone_key("Example.COM"), "example.com.");
+        assert_eq!(zone_key("example.com."), "example.com.");
+        assert_eq!(zone_key("."), ".");
+        assert_eq!(zone_key(r"dot\\."), r"dot\\.");
+        assert_eq!(zone_key(r"dot\."), r"dot\..");
+    }
+
+    #[test]
+    fn rows_of_an_owner_are_found_in_any_case_and_by_index() {
+        with_tx(|tx| {
+            add(tx, "example.com.", "WWW.example.com.");
+            add(tx, "example.com", "www.Example.com");
+            add(tx, "example.com.", "www.example.com.org.");
+            let rows = tx.dns_rows_at("www.EXAMPLE.com.").unwrap();
+            assert_eq!(rows.len(), 2);
+            assert_eq!((rows[0].ttl, rows[0].content.as_str()), (300, r#"{"text":"x"}"#));
+            let mut plan =
+                tx.connection.prepare(&format!("EXPLAIN QUERY PLAN {SELECT_OWNER}")).unwrap();
+            let plan: String = plan.query_row(["a", "b"], |row| row.get(3)).unwrap();
+            assert!(plan.contains("_pocketdns_owner"), "{plan}");
+        });
+    }
+
+    #[test]
+    fn a_zone_is_read_however_its_rows_spell_it() {
+        with_tx(|tx| {
+            add(tx, "example.com.", "a");
+            add(tx, "EXAMPLE.com", "b");
+            add(tx, "an.example.com.", "c");
+            let mut names = Vec::new();
+            let mut collect = |row: super::DnsRowRef<'_>| {
+                names.push(row.name.to_owned());
+                ControlFlow::Continue(())
+            };
+            tx.zone_rows("Example.Com.", &mut collect).unwrap();
+            assert_eq!(names, ["a", "b"]);
+            assert!(tx.zone_has_rows("example.com").unwrap());
+            assert!(tx.zone_has_rows("AN.example.com.").unwrap());
+            assert!(!tx.zone_has_rows("com.").unwrap());
+            tx.connection.execute("DELETE FROM coredns_records WHERE name = 'a'", []).unwrap();
+            assert!(tx.zone_has_rows("example.com.").unwrap(), "b spells it in upper case");
+        });
+    }
+
+    #[test]
+    fn reading_stops_when_asked_and_survives_odd_rows() {
+        with_tx(|tx| {
+            add(tx, "z.", "a");
+            add(tx, "z.", "b");
+            let mut seen = 0;
+            tx.dns_rows(|_| {
+                seen += 1;
+                ControlFlow::Break(())
+            })
+            .unwrap();
+            assert_eq!(seen, 1);
+            let odd = "UPDATE coredns_records SET ttl = 1.5, content = NULL, zone = x'ff'";
+            tx.connection.execute(odd, []).unwrap();
+            let mut rows: Vec<super::DnsRow> = Vec::new();
+            tx.dns_rows(|row| {
+                rows.push(row.into());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert_eq!(rows.len(), 2);
+            assert_eq!((rows[0].ttl, rows[0].content.as_str()), (-1, "null"));
+            assert_eq!(rows[0].zone, "\u{FFFD}");
+        });
+    }
+
+    #[test]
+    fn a_serial_starts_at_the_time_and_counts_up_past_zero() {
+        with_tx(|tx| {
+            assert_eq!(tx.bump_zone_serial("Example.com", 1_700_000_000).unwrap(), 1_700_000_000);
+            assert_eq!(tx.bump_zone_serial("example.com.", 1).unwrap(), 1_700_000_001);
+            assert_eq!(tx.raise_zone_serial("last.", u32::MAX).unwrap(), u32::MAX);
+            assert_eq!(tx.bump_zone_serial("last.", 5).unwrap(), 1);
+            assert_eq!(tx.bump_zone_serial("zero.", 1 << 32).unwrap(), 1);
+            let mut all = tx.zone_serials().unwrap();
+            all.sort();
+            let expected = [("example.com.", 1_700_000_001), ("last.", 1), ("zero.", 1)];
+            assert_eq!(all, expected.map(|(zone, serial)| (zone.to_owned(), serial)));
+        });
+    }
+
+    #[test]
+    fn a_serial_never_steps_back() {
+        with_tx(|tx| {
+            tx.raise_zone_serial("z.", 100).unwrap();
+            assert_eq!(tx.raise_zone_serial("z.", 99).unwrap(), 100);
+            assert_eq!(tx.raise_zone_serial("z.", 100).unwrap(), 100);
+            assert_eq!(tx.raise_zone_serial("z.", 100 + 0x8000_0000).unwrap(), 100);
+            assert_eq!(tx.raise_zone_serial("z.", 99 + 0x8000_0000).unwrap(), 99 + 0x8000_0000);
+            assert_eq!(tx.raise_zone_serial("z.", 7).unwrap(), 7, "7 is ahead, past the wrap");
+        });
+    }
+
+    #[test]
+    fn serials_compare_on_a_circle() {
+        assert!(is_ahead(1, 0) && is_ahead(0, u32::MAX) && is_ahead(0x7FFF_FFFF, 0));
+        assert!(!is_ahead(0, 0) && !is_ahead(0, 1));
+        assert!(!is_ahead(0x8000_0000, 0) && !is_ahead(0, 0x8000_0000));
+    }
+}

@@ -68,16 +68,31 @@ fn every_type_posted_over_rest_is_what_dig_prints() {
         ("a", "A", json!({"ip": "192.0.2.1"}), "192.0.2.1".to_owned()),
         ("aaaa", "AAAA", json!({"ip": "2001:db8::1"}), "2001:db8::1".into()),
         ("txt", "TXT", json!({"text": "v=spf1 \"-all\";"}), r#""v=spf1 \"-all\";""#.into()),
-        ("cname", "CNAME", json!({"host": "a.example.test.", "zone": ZONE}), "a.example.test.".into()),
+        (
+            "cname",
+            "CNAME",
+            json!({"host": "a.example.test.", "zone": ZONE}),
+            "a.example.test.".into(),
+        ),
         ("cut", "NS", json!({"host": "ns1.example.test."}), "ns1.example.test.".into()),
-        ("mx", "MX", json!({"host": "a.example.test.", "preference": 10}), "10 a.example.test.".into()),
+        (
+            "mx",
+            "MX",
+            json!({"host": "a.example.test.", "preference": 10}),
+            "10 a.example.test.".into(),
+        ),
         (
             "_sip._tcp",
             "SRV",
             json!({"priority": 1, "weight": 2, "port": 5060, "target": "a.example.test."}),
             "1 2 5060 a.example.test.".into(),
         ),
-        ("caa", "CAA", json!({"flag": 128, "tag": "issue", "value": "ca.test; x=y"}), r#"128 issue "ca.test; x=y""#.into()),
+        (
+            "caa",
+            "CAA",
+            json!({"flag": 128, "tag": "issue", "value": "ca.test; x=y"}),
+            r#"128 issue "ca.test; x=y""#.into(),
+        ),
         ("ptr", "PTR", json!({"host": "a.example.test."}), "a.example.test.".into()),
         ("dname", "DNAME", json!({"host": "elsewhere.test."}), "elsewhere.test.".into()),
         (
@@ -86,7 +101,12 @@ fn every_type_posted_over_rest_is_what_dig_prints() {
             json!({"priority": 1, "target": ".", "params": {"alpn": ["h2", "h3"], "port": 8443}}),
             r#"1 . alpn="h2,h3" port=8443"#.into(),
         ),
-        ("https", "HTTPS", json!({"priority": 0, "target": "a.example.test."}), "0 a.example.test.".into()),
+        (
+            "https",
+            "HTTPS",
+            json!({"priority": 0, "target": "a.example.test."}),
+            "0 a.example.test.".into(),
+        ),
         (
             "_443._tcp.tlsa",
             "TLSA",
@@ -169,6 +189,9 @@ fn an_rrset_answers_its_least_ttl_and_ttl_0_is_the_default() {
     }
 }
 
+/// Name, type, code, lines of the answer and of the authority.
+type Case<'a> = (&'a str, u16, u16, &'a [String], &'a [&'a str]);
+
 #[test]
 fn every_outcome_of_a_lookup_has_its_reply() {
     let home = Home::with_zones("outcomes", &[SAMPLE]);
@@ -176,7 +199,7 @@ fn every_outcome_of_a_lookup_has_its_reply() {
     let udp = Udp::connect(server.dns());
     let soa = "example.test. 60 SOA ns1.example.test. hostmaster.example.test. 1 3600 600 86400 60";
     let address = |owner: &str, ip: &str| format!("{owner}.example.test. 300 A {ip}");
-    let cases: &[(&str, u16, u16, &[String], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (
             "www.example.test.",
             A,
@@ -306,7 +329,7 @@ fn what_does_not_fit_is_truncated_and_whole_over_tcp() {
     for (size, bytes_max) in
         [(None, 512), (Some(0), 512), (Some(512), 512), (Some(1232), 1232), (Some(65_535), 1232)]
     {
-        let asked = size.map_or(large.clone(), |size| large.clone().with_size(size));
+        let asked = size.map_or_else(|| large.clone(), |size| large.clone().with_size(size));
         let reply = udp.ask(&asked);
         assert!(reply.is_truncated(), "{size:?}: {}", reply.show());
         assert!(reply.len <= bytes_max, "{size:?}: {} octets", reply.len);
@@ -358,8 +381,9 @@ fn tcp_answers_pipelined_queries_however_they_are_cut() {
     let home = Home::with_zones("pipelining", &[SAMPLE]);
     let server = home.serve();
     let mut tcp = Tcp::connect(server.dns());
-    let queries: Vec<u8> =
-        (0..100).flat_map(|id| frame(&query("www.example.test.", A).with_id(id).to_wire())).collect();
+    let queries: Vec<u8> = (0..100)
+        .flat_map(|id| frame(&query("www.example.test.", A).with_id(id).to_wire()))
+        .collect();
     tcp.write(&queries).expect("the server reads");
     let mut ids: Vec<u16> = (0..100)
         .map(|_| {
@@ -436,7 +460,15 @@ fn a_query_that_makes_no_sense_is_a_format_error() {
     let mut named_opt = b"\x01x".to_vec();
     named_opt.extend(&opt);
     let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("no question", plain[..12].iter().copied().enumerate().map(|(at, o)| if at == 5 { 0 } else { o }).collect()),
+        (
+            "no question",
+            plain[..12]
+                .iter()
+                .copied()
+                .enumerate()
+                .map(|(at, o)| if at == 5 { 0 } else { o })
+                .collect(),
+        ),
         ("two questions", [with(4, &[0, 2]), plain[12..].to_vec()].concat()),
         ("octets after the message", [&plain[..], b"x"].concat()),
         ("a record that is not there", with(10, &[0, 1])),

@@ -89,7 +89,11 @@ fn the_serial_grows_by_one_exactly_when_the_zone_changes() {
     assert_eq!(serials(&udp), [before + 1, other]);
     rest.update(&id, &json!({"ttl": 301}));
     assert_eq!(serials(&udp), [before + 2, other]);
-    let refused = rest.call("PATCH", &format!("{}/{id}", crate::harness::rest::RECORDS), Some(&json!({"ttl": -1})));
+    let refused = rest.call(
+        "PATCH",
+        &format!("{}/{id}", crate::harness::rest::RECORDS),
+        Some(&json!({"ttl": -1})),
+    );
     assert_eq!(refused.status, 400);
     assert_eq!(serials(&udp), [before + 2, other], "what is refused changes nothing");
     rest.delete(&id);

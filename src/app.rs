@@ -1,0 +1,405 @@
+//! The composition root: from a command line to a running server, and back down. The only file
+//! that knows every room; no policy of its own.
+//!
+//! | thread | what it does |
+//! |---|---|
+//! | main | the executor: DNS, HTTP, the control socket, publishing |
+//! | `async-io` | wakes timers when nobody else looks at the reactor |
+//! | store: one writer, two readers | SQL |
+//! | `blocking`'s pool, at most [`crate::limits::BLOCKING_THREADS_MAX`] | password hashes |
+
+mod command;
+mod first_zone;
+mod passes;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use async_signal::{Signal, Signals};
+use smol::channel::{Receiver, Sender};
+use smol::future::or;
+use smol::stream::StreamExt;
+use smol::{Async, LocalExecutor, Task};
+
+use self::passes::Passes;
+use crate::auth::password::Passwords;
+use crate::config::{Action, Data, Invocation, Serve};
+use crate::control::client::AskError;
+use crate::control::{self, CommandError, Context};
+use crate::dns::bind::{BindError, Listeners};
+use crate::dns::respond::{Transport, respond};
+use crate::dns::stats::Stats;
+use crate::dns::{self, tcp, udp};
+use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED, TTL_SECS_DEFAULT};
+use crate::publish::{self, Event, Load, Loaded, RefusedRow};
+use crate::records::dns::refill;
+use crate::records::zonefile::{self, ImportError, Mode};
+use crate::rr::Row;
+use crate::store::{
+    self, Committed, JobError, KeyPlace, OpenError, Opened, Store, StoreError, zone_key,
+};
+use crate::zone::Zones;
+use crate::{api, clock, http, sys};
+
+/// Why the program ends with exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum Error {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the database failed")]
+    Store(#[source] StoreError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("cannot listen for HTTP on {address}: choose another address with --http")]
+    Http { address: SocketAddr, source: io::Error },
+    #[error("cannot use the control socket in {}", dir.display())]
+    Control { dir: PathBuf, source: io::Error },
+    #[error("cannot become the owner of {}: run this as that user", dir.display())]
+    Owner { dir: PathBuf, source: io::Error },
+    #[error("cannot register a socket or a signal")]
+    Register(#[source] io::Error),
+    #[error("cannot make the zone of this host")]
+    FirstZone(#[source] ImportError),
+    #[error("the writer of the database has ended: see the log")]
+    WriterEnded,
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("cannot read a password")]
+    Password(#[source] io::Error),
+    #[error("cannot read {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    MasterFile(String),
+    #[error("{} has no SOA that names its zone: give the zone with --origin", path.display())]
+    NoOrigin { path: PathBuf },
+    #[error("{0} records would be refused")]
+    FilesRefused(usize),
+    #[error("cannot print")]
+    Output(#[source] io::Error),
+}
+
+/// Does what the command line says. A server runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What could not be done. Nothing is left half done.
+pub fn run(invocation: Invocation, output: &mut impl Write) -> Result<(), Error> {
+    let Invocation { data, action } = invocation;
+    match action {
+        Action::Serve(addresses) => serve(&data, &addresses, output),
+        other => command::run(&data, other, output),
+    }
+}
+
+fn open_store(data: &Data) -> Result<Opened<Event>, Error> {
+    let Data { dir, encryption_env, key_file } = data;
+    let source = store::key_source(encryption_env.as_deref(), key_file.as_deref(), |name| {
+        std::env::var_os(name)
+    })?;
+    Ok(store::open(dir, source)?)
+}
+
+/// The recipe of a server's life.
+fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), Error> {
+    let open_files_max = sys::raise_open_files();
+    let Opened { store, committed, running, key_place, .. } = open_store(data)?;
+    let executor = Rc::new(LocalExecutor::new());
+    let passes = Passes::default();
+    let life = async {
+        let zones = Rc::new(RefCell::new(Zones::new()));
+        let mut pump = executor.spawn(pump(committed, Rc::clone(&zones)));
+        load_zones(&store, &zones).await?;
+        sys::trim_memory();
+        make_first_zone(&store).await?;
+        let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
+        let server = Server::start(world, data, addresses, open_files_max)?;
+        announce(&server, data, &key_place, &store, output).await?;
+        passes.forget();
+        let result = or(signal(), async {
+            (&mut pump).await;
+            Err(Error::WriterEnded)
+        });
+        let result = result.await;
+        server.stop(data).await;
+        store.close();
+        if result.is_ok() {
+            // Writes that were taken before the stop are published to the last.
+            pump.await;
+        }
+        result
+    };
+    let result = smol::block_on(passes.watch(executor.run(life)));
+    store.close();
+    running.join().map_err(Error::Store)?;
+    result
+}
+
+/// Waits for the request to stop.
+async fn signal() -> Result<(), Error> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
+    let signal = signals.next().await.transpose().map_err(Error::Register)?;
+    log::info!("stopping; signal={signal:?}");
+    Ok(())
+}
+
+/// Brings each commit into the index and then lets its caller know, in commit order.
+async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) {
+    while let Ok(mut done) = committed.recv().await {
+        for event in done.events.drain(..) {
+            publish::apply(&mut zones.borrow_mut(), event);
+        }
+        done.finish();
+    }
+}
+
+/// Makes zones of all stored rows, on a reader thread, and names those that are not served.
+async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), Error> {
+    let now_secs = clock::unix_secs();
+    let loading = store.read(move |reader| {
+        let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
+        let mut load = Load::new(TTL_SECS_DEFAULT);
+        let mut row = Row::default();
+        reader.dns_rows(|stored| {
+            refill(&mut row, stored);
+            load.push(&row);
+            ControlFlow::Continue(())
+        })?;
+        // A zone of rows that other software wrote has no serial yet.
+        let unnumbered = RefCell::new(Vec::new());
+        let loaded = load.finish(|apex| {
+            let key = zone_key(&apex.to_string());
+            serials.get(&key).copied().unwrap_or_else(|| {
+                unnumbered.borrow_mut().push(key);
+                // What the store will start it at.
+                (now_secs as u32).max(1)
+            })
+        });
+        Ok((loaded, unnumbered.into_inner()))
+    });
+    let (loaded, unnumbered) = loading.await.map_err(into_store_error)?;
+    let Loaded { zones: loaded, refused, refused_count } = loaded;
+    for RefusedRow { row, refusal } in refused {
+        log::warn!(
+            "a stored record is not served; record={} zone={} name={} type={} rule={refusal}",
+            row.id,
+            row.zone,
+            row.name,
+            row.record_type
+        );
+    }
+    if refused_count > 0 {
+        log::warn!(
+            "`zone check` tells the stored records that are not served; count={refused_count}"
+        );
+    }
+    for zone in loaded {
+        zones.borrow_mut().replace(zone);
+    }
+    if unnumbered.is_empty() {
+        return Ok(());
+    }
+    let numbering = store.write(move |tx| {
+        unnumbered.iter().try_for_each(|zone| tx.bump_zone_serial(zone, now_secs).map(drop))
+    });
+    numbering.await.map_err(into_store_error)
+}
+
+/// Gives a database that never had a zone the one of this host.
+async fn make_first_zone(store: &Store<Event>) -> Result<(), Error> {
+    let now_secs = clock::unix_secs();
+    let (zone, records) = first_zone::records(&sys::host_name(), &sys::host_addresses(), now_secs);
+    let making = store.write(move |tx| {
+        if tx.zone_serials()?.is_empty() {
+            zonefile::import(tx, &zone, records, Mode::Merge, TTL_SECS_DEFAULT, now_secs)?;
+        }
+        Ok(())
+    });
+    making.await.map_err(|error| match error {
+        JobError::Refused(error) => Error::FirstZone(error),
+        JobError::Store(error) => Error::Store(error),
+    })
+}
+
+fn into_store_error(error: JobError<StoreError>) -> Error {
+    Error::Store(error.into())
+}
+
+/// What a server is started from.
+struct World<'a> {
+    executor: &'a Rc<LocalExecutor<'static>>,
+    store: &'a Store<Event>,
+    zones: &'a Rc<RefCell<Zones>>,
+    passes: &'a Passes,
+}
+
+/// Everything that listens.
+struct Server {
+    dns: Vec<SocketAddr>,
+    http: SocketAddr,
+    tcp: Rc<tcp::Server<Responder>>,
+    counters: Rc<Counters>,
+    /// Dropped, they end.
+    tasks: Vec<Task<Infallible>>,
+    http_task: Task<io::Result<()>>,
+    http_stop: Sender<Infallible>,
+}
+
+/// Answers a query over TCP.
+type Responder = Box<dyn Fn(&[u8], &mut [u8]) -> Option<usize>>;
+
+impl Server {
+    /// Binds everything, then starts a task for each socket.
+    fn start(
+        world: World<'_>,
+        data: &Data,
+        addresses: &Serve,
+        open_files_max: usize,
+    ) -> Result<Self, Error> {
+        let World { executor, store, zones, passes } = world;
+        let listeners = dns::bind::bind(&addresses.dns)?;
+        let http_failed = |source| Error::Http { address: addresses.http, source };
+        let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
+        let http = http_listener.local_addr().map_err(http_failed)?;
+        let control = control::server::bind(&data.dir)
+            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
+
+        let stats = Rc::new(Stats::default());
+        let over_tcp = Rc::clone(zones);
+        let grants = tcp::Grants::for_connections(
+            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / 2).min(DNS_TCP_CONNECTIONS_MAX),
+        );
+        let tcp = Rc::new(tcp::Server::new(
+            grants,
+            Rc::clone(&stats),
+            Box::new(move |query: &[u8], out: &mut [u8]| {
+                respond(&over_tcp.borrow(), query, Transport::Tcp, out)
+            }) as Responder,
+        ));
+        let mut tasks = Vec::new();
+        let mut dns = Vec::new();
+        for Listeners { address, udp: datagrams, tcp: listener } in listeners {
+            dns.push(address);
+            let datagrams = Async::new(datagrams).map_err(Error::Register)?;
+            let listener = Async::new(listener).map_err(Error::Register)?;
+            let zones = Rc::clone(zones);
+            tasks.push(executor.spawn(udp::serve(
+                datagrams,
+                Rc::clone(&stats),
+                move |query, out| respond(&zones.borrow(), query, Transport::Udp, out),
+            )));
+            tasks.push(executor.spawn(Rc::clone(&tcp).serve(listener, Rc::clone(executor))));
+        }
+
+        let passwords = Rc::new(Passwords::new());
+        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp: Rc::clone(&tcp) });
+        let context = Context {
+            store: store.clone(),
+            passwords: Rc::clone(&passwords),
+            stats: Some(Box::new({
+                let counters = Rc::clone(&counters);
+                move || counters.lines()
+            })),
+        };
+        let control = Async::new(control).map_err(Error::Register)?;
+        let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
+        tasks.push(executor.spawn(control));
+
+        let (http_stop, stopped) = smol::channel::bounded(1);
+        let http_task = executor.spawn(http::serve(
+            http_listener,
+            Rc::clone(executor),
+            http::Settings::new(open_files_max),
+            api::handler(Rc::new(api::State::new(store.clone(), passwords))),
+            stopped,
+        ));
+        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
+    }
+
+    /// Stops in the reverse order: first what writes, last what reads.
+    async fn stop(self, data: &Data) {
+        let Self { tcp, counters, tasks, http_task, http_stop, .. } = self;
+        drop(http_stop);
+        if let Err(error) = http_task.await {
+            log::error!("HTTP ended; error={error}");
+        }
+        control::server::unbind(&data.dir);
+        drop(tasks);
+        tcp.close();
+        log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
+    }
+}
+
+/// What the operator can ask to see.
+struct Counters {
+    passes: Passes,
+    stats: Rc<Stats>,
+    tcp: Rc<tcp::Server<Responder>>,
+}
+
+impl Counters {
+    /// A line `name=value` for each.
+    fn lines(&self) -> String {
+        let Self { passes, stats, tcp } = self;
+        [
+            ("reactor_passes", passes.count()),
+            ("reactor_gap_us_max", passes.gap_micros_max()),
+            ("udp_received", stats.udp_received.get()),
+            ("udp_dropped", stats.udp_dropped.get()),
+            ("udp_refused", stats.udp_refused.get()),
+            ("tcp_accepted", stats.tcp_accepted.get()),
+            ("tcp_evicted", stats.tcp_evicted.get()),
+            ("tcp_replies", stats.tcp_replies.get()),
+            ("tcp_connections", tcp.connection_count() as u64),
+        ]
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+    }
+}
+
+/// Says where it listens, and what a newcomer must know.
+async fn announce(
+    server: &Server,
+    data: &Data,
+    key_place: &KeyPlace,
+    store: &Store<Event>,
+    output: &mut impl Write,
+) -> Result<(), Error> {
+    let counting = store.read(|reader| reader.superuser_count());
+    let superusers = counting.await.map_err(into_store_error)?;
+    let mut text = String::new();
+    for address in &server.dns {
+        text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
+    }
+    text.push_str(&format!("HTTP http://{}/\n", server.http));
+    let dir = data.dir.display();
+    if superusers == 0 {
+        text.push_str(&format!(
+            "There is no superuser yet: make one with `pocketdns superuser upsert EMAIL --dir {dir}`\n"
+        ));
+    }
+    let key = match key_place {
+        KeyPlace::Env { name } => format!("the secret in the environment variable {name}"),
+        KeyPlace::File { path } => format!("the key {}", path.display()),
+        KeyPlace::Beside { path, made: false } => format!("the key {}", path.display()),
+        KeyPlace::Beside { path, made: true } => {
+            format!("the key {}, made just now", path.display())
+        }
+    };
+    text.push_str(&format!(
+        "{dir} opens with {key}; no backup of it opens without: keep a copy elsewhere\n"
+    ));
+    // A server serves, whether somebody reads this or not.
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        log::warn!("cannot print the addresses; error={error}");
+    }
+    Ok(())
+}
