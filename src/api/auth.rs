@@ -58,7 +58,7 @@ pub(super) async fn with_password(
     }
     let fields = Fields::of(&request)?;
     let credentials = decode::members(&request, Credentials::set).map_err(|error| match error {
-        Undecodable::Type(error) => error,
+        Undecodable::Refused(error) => error,
         Undecodable::Content => {
             ApiError::new(400, "An error occurred while loading the submitted data.")
         }

@@ -24,8 +24,8 @@ enum Coding {
 /// Why a body has no members.
 #[derive(Debug)]
 pub(super) enum Undecodable {
-    /// Its type is not one that is read.
-    Type(ApiError),
+    /// Its type is not one that is read, or its length is not one that is read for everybody.
+    Refused(ApiError),
     /// It is not what its type says.
     Content,
 }
@@ -33,7 +33,7 @@ pub(super) enum Undecodable {
 impl From<Undecodable> for ApiError {
     fn from(error: Undecodable) -> Self {
         match error {
-            Undecodable::Type(error) => error,
+            Undecodable::Refused(error) => error,
             Undecodable::Content => Self::bad_request(),
         }
     }
@@ -51,7 +51,7 @@ impl Coding {
         if content_type.starts_with("application/x-www-form-urlencoded") {
             return Ok(Self::Form);
         }
-        Err(Undecodable::Type(if content_type.starts_with("multipart/form-data") {
+        Err(Undecodable::Refused(if content_type.starts_with("multipart/form-data") {
             ApiError::new(400, "The Content-Type multipart/form-data is not supported yet.")
         } else {
             ApiError::new(400, "Unsupported Content-Type")
@@ -81,10 +81,12 @@ fn read_input(coding: Coding, octets: &[u8]) -> Result<Input, Undecodable> {
     }
 }
 
-/// Whether the body could be read, for a client that may not write anyway: nothing is kept of it.
+/// Whether the body could be read, for a client that may not write anyway: nothing is kept of it,
+/// and a long one is not looked at.
 pub(super) fn check(request: &Request) -> Result<(), Undecodable> {
     match Coding::of(request)? {
         Coding::Empty => Ok(()),
+        _ if octets_of(request).len() > BODY_BYTES_INLINE_MAX => Ok(()),
         Coding::Json => {
             let octets = octets_of(request);
             check_object(octets)?;
@@ -96,13 +98,17 @@ pub(super) fn check(request: &Request) -> Result<(), Undecodable> {
     }
 }
 
-/// A body with known members; `set` takes the value of a form's field. Nothing else is kept.
+/// A body with known members; `set` takes the value of a form's field. Nothing else is kept. It is
+/// read on the executor's thread, for anybody: a long one is refused.
 pub(super) fn members<T: DeserializeOwned + Default>(
     request: &Request,
     set: impl Fn(&mut T, &str, String),
 ) -> Result<T, Undecodable> {
     match Coding::of(request)? {
         Coding::Empty => Ok(T::default()),
+        _ if octets_of(request).len() > BODY_BYTES_INLINE_MAX => {
+            Err(Undecodable::Refused(ApiError::new(413, "Request entity too large")))
+        }
         Coding::Json => {
             let octets = octets_of(request);
             check_object(octets)?;

@@ -16,6 +16,7 @@ mod records;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smol::future::BoxedLocal;
 
@@ -103,7 +104,19 @@ pub fn handler(state: Rc<State>) -> Handler {
             if request.method == Method::Options {
                 return cors.preflight();
             }
+            let (method, peer, begun) = (request.method, request.peer, Instant::now());
+            let path = if log::log_enabled!(log::Level::Debug) {
+                request.path.clone()
+            } else {
+                String::new()
+            };
             let mut response = answer(state, request).await.unwrap_or_else(ApiError::into_response);
+            // Without the query and the header: both may hold secrets.
+            log::debug!(
+                "request method={method:?} path={path} status={} peer={peer} took_us={}",
+                response.status,
+                begun.elapsed().as_micros()
+            );
             cors.push_headers(&mut response);
             response.push_header("X-Content-Type-Options", "nosniff");
             response.push_header("X-Frame-Options", "SAMEORIGIN");

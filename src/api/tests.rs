@@ -8,7 +8,7 @@ use smol::LocalExecutor;
 
 use super::*;
 use crate::auth::superuser::{self, Expect, SuperuserError};
-use crate::limits::SIGN_IN_FAILURES_MAX;
+use crate::limits::{BODY_BYTES_INLINE_MAX, SIGN_IN_FAILURES_MAX};
 use crate::store::{self, KeySource};
 
 const EMAIL: &str = "a@example.com";
@@ -539,6 +539,14 @@ fn bodies_are_read_as_pocketbase_reads_them() {
             let (got, text) = server.send(request).await;
             assert_eq!(got, status, "{content_type} {body}: {text}");
             assert!(text.contains(holds), "{content_type} {body}: {text}");
+        }
+        let long = format!("{{\"x\":\"{}\"}}", "x".repeat(BODY_BYTES_INLINE_MAX));
+        for (path, token, expected) in
+            [(SIGN_IN, "", 413), (RECORDS, "", 403), (RECORDS, token.as_str(), 400)]
+        {
+            let headers = [("Authorization", token), ("Content-Type", json_type)];
+            let request = Request::for_test(Method::Post, path, &headers, long.as_bytes());
+            assert_eq!(server.send(request).await.0, expected, "{path}");
         }
         let mut request = Request::for_test(Method::Post, RECORDS, &[], b"");
         request.body = Err(BodyError::TooLarge);
