@@ -173,3 +173,42 @@ fn infer(text: String) -> Json {
     }
     text.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn form_values_are_inferred_as_pocketbase_infers_them() {
+        for (text, expected) in [
+            ("", json!("")),
+            ("true", json!(true)),
+            ("false", json!(false)),
+            ("TRUE", json!("TRUE")),
+            ("5", json!(5.0)),
+            ("-5.25", json!(-5.25)),
+            ("0", json!(0.0)),
+            ("0.0", json!("0.0")),
+            ("0001", json!("0001")),
+            ("1e3", json!("1e3")),
+            ("+5", json!("+5")),
+            (".5", json!(".5")),
+            ("-", json!("-")),
+            ("1.2.3", json!("1.2.3")),
+            ("Infinity", json!("Infinity")),
+        ] {
+            assert_eq!(infer(text.to_owned()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn repeated_keys_become_a_list_and_payloads_come_last() {
+        let input =
+            form(b"a=1&a=x&a=true&b=&c=1&@jsonPayload={\"c\":[2]}&@jsonPayload={\"d\":\"5\"}");
+        let expected = json!({"a": [1.0, "x", true], "b": "", "c": [2], "d": "5"});
+        assert_eq!(Json::Object(input.unwrap()), expected);
+        assert!(form(b"@jsonPayload={").is_err());
+    }
+}

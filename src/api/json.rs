@@ -303,7 +303,7 @@ impl Fields {
 
     /// Picks from a JSON text and ends it with a newline.
     pub(super) fn pick(&self, text: String) -> String {
-        self.picked(text, |json, paths| pick(json, paths))
+        self.picked(text, pick)
     }
 
     /// Picks from the items of a page.

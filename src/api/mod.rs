@@ -214,3 +214,6 @@ impl Cors {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;

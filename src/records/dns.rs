@@ -180,3 +180,136 @@ pub fn refill(buffer: &mut Row, row: DnsRowRef<'_>) {
         text.push_str(stored);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::WriteRefused;
+    use crate::records::testing::{World, row, row_in, served};
+    use crate::rr::Refusal;
+
+    const A: &str = r#"{"ip":"192.0.2.1"}"#;
+    const B: &str = r#"{"ip":"192.0.2.2"}"#;
+    const HOST: &str = r#"{"host":"y."}"#;
+
+    fn refusal(result: Result<(), WriteRefused>) -> Refusal {
+        match result {
+            Err(WriteRefused::Gate(refusal)) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_write_changes_what_is_served_and_counts_the_serial_up_once() {
+        let mut world = World::new();
+        let a = row("1", "w", "A", A);
+        world.write_row(None, Some(a.clone())).expect("created");
+        let start = world.serial("x.").expect("a serial");
+        assert!(start > 1_700_000_000, "it starts at Unix time: {start}");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x1"]);
+
+        world.write_row(None, Some(row("2", "W", "a", B))).expect("created");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x2"]);
+        let mut slower = a.clone();
+        slower.ttl = 20;
+        world.write_row(Some(a.clone()), Some(slower.clone())).expect("updated");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 20 x2"]);
+        assert_eq!(world.serial("x."), Some(start + 2));
+
+        // The least TTL is what it was: nobody can see this.
+        let mut other = row("2", "w", "A", B);
+        other.ttl = 50;
+        world.write_row(Some(row("2", "w", "A", B)), Some(other.clone())).expect("updated");
+        world.write_row(Some(other.clone()), Some(other.clone())).expect("updated");
+        assert_eq!((world.serial("x."), world.events), (Some(start + 2), 3));
+        world.assert_index_equals_database();
+
+        world.write_row(Some(slower), None).expect("deleted");
+        world.write_row(Some(other), None).expect("deleted");
+        assert_eq!(world.serial("x."), Some(start + 4));
+        assert_eq!(world.zones.iter().count(), 0, "the zone goes with its last record");
+        world.write_row(None, Some(a)).expect("created");
+        assert_eq!(world.serial("x."), Some(start + 5), "and its serial never goes back");
+        world.assert_index_equals_database();
+    }
+
+    #[test]
+    fn a_row_that_moves_changes_both_places() {
+        let mut world = World::new();
+        let at_w = row("1", "w", "A", A);
+        let at_v = row("1", "v", "A", A);
+        world.write_row(None, Some(at_w.clone())).expect("created");
+        let start = world.serial("x.").expect("a serial");
+        world.write_row(Some(at_w), Some(at_v.clone())).expect("moved");
+        assert_eq!(served(&world.zones, "x.", "w.x."), [""; 0]);
+        assert_eq!(served(&world.zones, "x.", "v.x."), ["A 60 x1"]);
+        assert_eq!((world.serial("x."), world.events), (Some(start + 1), 2));
+        // To another zone, without its final dot this time.
+        let in_y = row_in("Y", "1", "v", "A", A);
+        world.write_row(Some(at_v), Some(in_y)).expect("moved");
+        assert_eq!(served(&world.zones, "x.", "v.x."), [""; 0]);
+        assert_eq!(served(&world.zones, "y.", "v.y."), ["A 60 x1"]);
+        assert_eq!((world.serial("x."), world.events), (Some(start + 2), 4));
+        world.assert_index_equals_database();
+    }
+
+    #[test]
+    fn an_owner_name_of_two_zones_is_two_places() {
+        let mut world = World::new();
+        world.write_row(None, Some(row("1", "sub", "CNAME", HOST))).expect("created");
+        world.write_row(None, Some(row_in("sub.x", "2", "@", "A", A))).expect("another zone");
+        assert_eq!(served(&world.zones, "x.", "sub.x."), ["CNAME 60 x1"]);
+        assert_eq!(served(&world.zones, "sub.x.", "sub.x.")[0], "A 60 x1");
+        world.assert_index_equals_database();
+    }
+
+    #[test]
+    fn what_the_gate_refuses_is_not_written() {
+        let mut world = World::new();
+        let a = row("1", "w", "A", A);
+        world.write_row(None, Some(a.clone())).expect("created");
+        let cname = row("2", "w", "CNAME", HOST);
+        assert_eq!(refusal(world.write_row(None, Some(cname.clone()))).field, "record_type");
+        assert_eq!(refusal(world.write_row(None, Some(row("2", "w", "A", A)))).field, "content");
+        let mut bad = row("2", "w", "A", A);
+        bad.ttl = -1;
+        assert_eq!(refusal(world.write_row(None, Some(bad))).field, "ttl");
+        assert_eq!((world.rows().len(), world.events), (1, 1));
+        // In its place it may stand.
+        world.write_row(Some(a), Some(row("1", "w", "CNAME", HOST))).expect("updated");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["CNAME 60 x1"]);
+        world.assert_index_equals_database();
+    }
+
+    #[test]
+    fn rows_of_other_software_are_judged_like_any_other() {
+        let mut world = World::new();
+        let mut broken = row("1", "w", "A", A);
+        broken.content = "{}".into();
+        let mut undotted = row("2", "w", "A", A);
+        undotted.name = "W.x".into();
+        world.smuggle(vec![broken.clone(), undotted.clone(), row("3", "w", "CNAME", HOST)]);
+        world.zones = world.loaded();
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x1"]);
+
+        assert_eq!(refusal(world.write_row(None, Some(row("4", "w", "A", A)))).field, "content");
+        // A row that was never served can be mended, and goes without a trace.
+        world.write_row(Some(broken), Some(row("1", "w", "A", B))).expect("mended");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x2"]);
+        let events = world.events;
+        world.write_row(Some(row("3", "w", "CNAME", HOST)), None).expect("deleted");
+        assert_eq!(world.events, events);
+        world.write_row(Some(undotted), None).expect("deleted");
+        assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x1"]);
+        world.assert_index_equals_database();
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing() {
+        let mut world = World::new();
+        world.write_row(None, Some(row("1", "w", "A", A))).expect("created");
+        let serial = world.serial("x.");
+        let again = world.write_row(None, Some(row("1", "v", "A", A)));
+        assert!(matches!(again, Err(WriteRefused::Store(_))), "the id is taken: {again:?}");
+        assert_eq!((world.serial("x."), world.events, world.rows().len()), (serial, 1, 1));
+    }
+}

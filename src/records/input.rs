@@ -65,15 +65,15 @@ fn find(collection: &Collection, key: &str) -> Option<(usize, Verb)> {
             _ if key.strip_prefix('+') == Some(&field.name) => Verb::Prepend,
             _ => return None,
         };
-        let is_known = match (field.kind, verb) {
-            (_, Verb::Set) => true,
-            (FieldKind::Number, Verb::Plus | Verb::Minus)
-            | (FieldKind::Text, Verb::Autogenerate) => true,
-            (
-                FieldKind::Select | FieldKind::File | FieldKind::Relation,
-                Verb::Plus | Verb::Minus | Verb::Prepend,
-            ) => true,
-            _ => false,
+        let is_known = match verb {
+            Verb::Set => true,
+            Verb::Autogenerate => field.kind == FieldKind::Text,
+            Verb::Plus | Verb::Minus | Verb::Prepend => match field.kind {
+                FieldKind::Number => verb != Verb::Prepend,
+                kind => {
+                    matches!(kind, FieldKind::Select | FieldKind::File | FieldKind::Relation)
+                }
+            },
         };
         is_known.then_some((index, verb))
     })

@@ -50,7 +50,7 @@ pub fn push_number(out: &mut String, number: f64) {
 #[must_use]
 pub fn number_text(number: f64) -> String {
     let size = number.abs();
-    if size != 0.0 && (size < 1e-6 || size >= 1e21) && size.is_finite() {
+    if size != 0.0 && size.is_finite() && !(1e-6..1e21).contains(&size) {
         // Rust writes 1e21 and 1e-7; Go has a sign in both.
         let text = format!("{number:e}");
         return if text.contains("e-") { text } else { text.replacen('e', "e+", 1) };

@@ -8,6 +8,7 @@
 //! | [`validate`] | the rules that a collection's fields make |
 //! | [`zonefile`] | zones as a whole: import, export, list, check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
+//! | [`zonefile`] | zones as a whole: import, export, list and check |
 //! | [`json`], [`date`] | texts as PocketBase writes and reads them |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
@@ -229,5 +230,7 @@ fn stored(error: StoreError) -> Refused {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

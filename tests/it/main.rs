@@ -1,4 +1,12 @@
 //! Everything that is seen from outside: through sockets, files and the command line.
 
+mod alloc;
+mod api;
+mod cli;
+mod crash;
 mod dns;
 mod harness;
+mod hostile;
+mod keys;
+mod load;
+mod power;

@@ -189,6 +189,9 @@ fn an_rrset_answers_its_least_ttl_and_ttl_0_is_the_default() {
     }
 }
 
+/// Name, type, code, lines of the answer and of the authority.
+type Case<'a> = (&'a str, u16, u16, &'a [String], &'a [&'a str]);
+
 #[test]
 fn every_outcome_of_a_lookup_has_its_reply() {
     let home = Home::with_zones("outcomes", &[SAMPLE]);
@@ -196,7 +199,7 @@ fn every_outcome_of_a_lookup_has_its_reply() {
     let udp = Udp::connect(server.dns());
     let soa = "example.test. 60 SOA ns1.example.test. hostmaster.example.test. 1 3600 600 86400 60";
     let address = |owner: &str, ip: &str| format!("{owner}.example.test. 300 A {ip}");
-    let cases: &[(&str, u16, u16, &[String], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (
             "www.example.test.",
             A,
@@ -326,7 +329,7 @@ fn what_does_not_fit_is_truncated_and_whole_over_tcp() {
     for (size, bytes_max) in
         [(None, 512), (Some(0), 512), (Some(512), 512), (Some(1232), 1232), (Some(65_535), 1232)]
     {
-        let asked = size.map_or(large.clone(), |size| large.clone().with_size(size));
+        let asked = size.map_or_else(|| large.clone(), |size| large.clone().with_size(size));
         let reply = udp.ask(&asked);
         assert!(reply.is_truncated(), "{size:?}: {}", reply.show());
         assert!(reply.len <= bytes_max, "{size:?}: {} octets", reply.len);

@@ -2,6 +2,7 @@
 
 mod basics;
 mod differential;
+mod masterfile;
 mod probes;
 mod visible;
 mod world;

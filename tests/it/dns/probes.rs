@@ -71,7 +71,7 @@ fn the_probes_of_rfc_8906_get_the_replies_it_wants() {
             let got = reply.opt.expect("the client saw that there is one");
             assert_eq!(got.version, 0, "{what}");
             assert_eq!(got.flags, sent.flags & DO, "{what}: DO alone comes back");
-            assert_eq!(got.options, [], "{what}: nothing is echoed");
+            assert!(got.options.is_empty(), "{what}: nothing is echoed");
             assert!(got.size >= 512, "{what}");
         }
     }

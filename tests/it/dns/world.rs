@@ -392,10 +392,6 @@ impl Zone {
         }
         file
     }
-
-    pub(crate) fn record_count(&self) -> usize {
-        self.owners.iter().flat_map(|o| o.sets.values()).map(|set| set.1.len()).sum()
-    }
 }
 
 impl World {
@@ -483,7 +479,7 @@ impl World {
                 let owner = owner.labels.clone();
                 if rng.chance(50) { owner } else { self.below(rng, &owner) }
             }
-            _ => labels(*rng.pick::<&str>(OUTSIDE)),
+            _ => labels(rng.pick::<&str>(OUTSIDE)),
         };
         // RFC 4343, and what resolvers do with draft 0x20: any case must find the name.
         for octet in name.iter_mut().flatten() {

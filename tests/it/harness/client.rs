@@ -100,19 +100,6 @@ impl Tcp {
         let wire = self.receive().expect("a reply to the query");
         checked(query, &wire)
     }
-
-    /// Waits until the server closes; what it still sent is dropped. False when time ran out.
-    pub(crate) fn closes_within(&mut self, patience: Duration) -> bool {
-        self.0.set_read_timeout(Some(patience)).expect("the time-out is not zero");
-        let mut rest = [0; 4096];
-        loop {
-            match self.0.read(&mut rest) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(error) => return is_close(error.kind()),
-            }
-        }
-    }
 }
 
 /// A message behind its length, as TCP carries it (RFC 1035 §4.2.2).

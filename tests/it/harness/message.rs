@@ -26,7 +26,6 @@ pub(crate) const FORMERR: u16 = 1;
 pub(crate) const NXDOMAIN: u16 = 3;
 pub(crate) const NOTIMP: u16 = 4;
 pub(crate) const REFUSED: u16 = 5;
-pub(crate) const YXDOMAIN: u16 = 6;
 pub(crate) const BADVERS: u16 = 16;
 
 const TYPES: &[(u16, &str)] = &[
@@ -50,14 +49,6 @@ const TYPES: &[(u16, &str)] = &[
     (ANY, "ANY"),
     (CAA, "CAA"),
 ];
-
-/// The number of a type given as `MX` or `TYPE65400`.
-pub(crate) fn rtype(text: &str) -> u16 {
-    if let Some((number, _)) = TYPES.iter().find(|known| known.1 == text) {
-        return *number;
-    }
-    text.strip_prefix("TYPE").and_then(|n| n.parse().ok()).expect("a type the tests know")
-}
 
 pub(crate) fn rtype_text(number: u16) -> String {
     let known = TYPES.iter().find(|known| known.0 == number);
@@ -361,8 +352,10 @@ impl Record {
             (SOA, _) => {
                 let mut reader = Reader { wire: rdata, at: 0 };
                 let names = [reader.name(), reader.name()];
-                let mut text: Vec<String> =
-                    names.iter().map(|n| n.as_ref().map_or("?".into(), |n| name_text(n))).collect();
+                let mut text: Vec<String> = names
+                    .iter()
+                    .map(|n| n.as_ref().map_or_else(|_| "?".into(), |n| name_text(n)))
+                    .collect();
                 while let Ok(number) = reader.u32() {
                     text.push(number.to_string());
                 }

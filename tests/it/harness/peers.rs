@@ -30,7 +30,8 @@ impl Drop for Peer {
     }
 }
 
-/// Starts Knot on a free port with these zones, and waits until it serves them all.
+/// Starts Knot on a free port with these zones, and waits until it serves them all. Anybody may
+/// transfer them.
 pub(crate) fn knot(dir: &TempDir, zones: &[ZoneFile]) -> Peer {
     start(dir, "knotd", zones, |address, files| {
         let run = dir.join("knot");
@@ -38,7 +39,8 @@ pub(crate) fn knot(dir: &TempDir, zones: &[ZoneFile]) -> Peer {
         let run = run.display();
         let mut config = format!(
             "server:\n    rundir: \"{run}\"\n    listen: {}@{}\n    udp-workers: 1\n    \
-             tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: warning\n\
+             tcp-workers: 1\n    background-workers: 1\nacl:\n  - id: all\n    address: \
+             127.0.0.1\n    action: transfer\nlog:\n  - target: stderr\n    any: warning\n\
              database:\n    storage: \"{run}\"\nzone:\n",
             address.ip(),
             address.port()
@@ -47,7 +49,7 @@ pub(crate) fn knot(dir: &TempDir, zones: &[ZoneFile]) -> Peer {
             let path = path.display();
             let zone = format!(
                 "  - domain: \"{apex}\"\n    file: \"{path}\"\n    zonefile-sync: -1\n    \
-                 journal-content: none\n"
+                 journal-content: none\n    acl: all\n"
             );
             config.push_str(&zone);
         }
