@@ -212,6 +212,10 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+
+/// Tasks that run before the reactor is looked at again. The longest turn of a task is about a
+/// millisecond, most are some microseconds.
+pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
