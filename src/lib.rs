@@ -1,26 +1,30 @@
 //! pocketdns: an authoritative DNS server whose records live in an encrypted database that speaks
-//! PocketBase's API. `ARCHITECTURE.md` is the map; the modules below stand in reading order.
+//! PocketBase's API. `ARCHITECTURE.md` is the map; the groups below stand in reading order.
 
-pub mod app;
-pub mod config;
+// What every room may use.
+pub mod clock;
 pub mod limits;
+pub mod sys;
 
+// From octets to answers.
 pub mod dns;
 pub mod masterfile;
 pub mod wire;
 pub mod zone;
 
+// From rows to zones.
+pub mod auth;
 pub mod model;
 pub mod publish;
 pub mod records;
 pub mod rr;
 pub mod store;
 
+// The surface of PocketBase.
 pub mod api;
-pub mod auth;
-pub mod control;
 pub mod http;
-pub mod api;
 
-pub mod clock;
-pub mod sys;
+// The daemon and its command line.
+pub mod app;
+pub mod config;
+pub mod control;

@@ -212,7 +212,6 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
-
 /// Tasks that run before the reactor is looked at again. The longest turn of a task is about a
 /// millisecond, most are some microseconds.
 pub const TASKS_PER_PASS_MAX: usize = 16;

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn commands_are_carried_out_over_the_socket() {
         let temp = TempDir::new("commands");
-        let text = "$ORIGIN x.\n$TTL 60\n@ SOA ns h 9 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n";
+        let text = "$ORIGIN x.\n$TTL 60\n@ SOA ns h 3500000000 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n";
         let replies = ask_server(
             &temp.0.join("data"),
             vec![
@@ -221,9 +221,9 @@ mod tests {
                 Err(text) => (false, text.as_str()),
             })
             .collect();
-        assert_eq!(texts[0], (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 9\n"));
+        assert_eq!(texts[0], (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 3500000000\n"));
         assert!(!texts[1].0 && texts[1].1.starts_with("x.zone:"), "{:?}", texts[1]);
-        assert_eq!(texts[2], (true, "x.\t3\t9\n"));
+        assert_eq!(texts[2], (true, "x.\t3\t3500000000\n"));
         assert!(texts[3].1.contains("ns.x.\t60\tIN\tA\t192.0.2.1"), "{:?}", texts[3]);
         assert!(!texts[4].0 && texts[4].1.contains("y."), "{:?}", texts[4]);
         assert!(texts[5].0, "{:?}", texts[5]);
