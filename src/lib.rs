@@ -20,7 +20,6 @@ pub mod api;
 pub mod auth;
 pub mod control;
 pub mod http;
-pub mod api;
 
 pub mod clock;
 pub mod sys;
