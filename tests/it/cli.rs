@@ -163,7 +163,7 @@ fn replace_removes_what_the_file_does_not_have() {
 fn an_exported_zone_imports_to_the_same_zone() {
     let odd = r#"
 $ORIGIN odd.test.
-@ 3600 SOA ns1 Host\.Master 7 1h 10M 1d 60
+@ 3600 SOA ns1 Host\.Master 3000000000 1h 10M 1d 60
 @ NS ns1
 NS1 A 192.0.2.53
 \000\.\255x 60 TXT "bytes \000\255 \"quoted\" \\" "" ";"
@@ -172,7 +172,9 @@ _443._tcp TYPE65400 \# 3 00FF10
 svc HTTPS 1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1
 moved DNAME elsewhere.test.
 "#;
-    let home = Home::with_zones("export", &[SAMPLE, odd]);
+    // A serial ahead of Unix time, at which a new zone starts, is taken as it is.
+    let sample = SAMPLE.replace("hostmaster 1 ", "hostmaster 3000000000 ");
+    let home = Home::with_zones("export", &[&sample, odd]);
     for zone in ["example.test.", "odd.test."] {
         let first = home.cli(&["zone", "export", zone]).expect_ok("zone export");
         let other = Home::with_zones("import", &[&first]);
@@ -195,23 +197,24 @@ fn a_check_names_file_line_and_rule() {
     let head = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 host 1 1 1 1 1\n@ NS ns1\n\
                 ns1 A 192.0.2.1\nalias CNAME ns1\n";
     let mut failures = Vec::new();
-    for (line, at, rule) in [
-        // Of two that exclude each other the CNAME is named, which would not be served.
-        ("alias A 192.0.2.2", 6, "CNAME"),
-        ("www A 192.0.2.999", 7, "address"),
-        ("www.other.test. A 192.0.2.1", 7, "outside"),
-        ("@ SOA ns2 host 1 1 1 1 1", 7, "SOA"),
-        ("www MX mail", 7, "MX"),
-        ("www TXT \"open", 7, ""),
-        ("a..b A 192.0.2.1", 7, "label"),
-        ("www 4294967296 A 192.0.2.1", 7, ""),
-        ("www NOPE 192.0.2.1", 7, "NOPE"),
+    for (line, places, rule) in [
+        // Of two that exclude each other the one is named that would not be served.
+        ("alias A 192.0.2.2", &[6][..], "CNAME"),
+        ("www A 192.0.2.999", &[7], "address"),
+        ("www.other.test. A 192.0.2.1", &[7], "outside"),
+        ("@ SOA ns2 host 1 1 1 1 1", &[3, 7], "SOA"),
+        ("www MX mail", &[7], "MX"),
+        ("www TXT \"open", &[7], ""),
+        ("a..b A 192.0.2.1", &[7], "label"),
+        ("www 4294967296 A 192.0.2.1", &[7], ""),
+        ("www NOPE 192.0.2.1", &[7], "NOPE"),
     ] {
         let (checked, imported) = check(&format!("{head}{line}\n"));
         for (what, ended) in [("check", checked), ("import", imported)] {
             let said = format!("{}{}", ended.stdout, ended.stderr);
-            let place = format!("checked.zone:{at}:");
-            if ended.code != 1 || !said.contains(&place) || !said.contains(rule) {
+            let mut places = places.iter().map(|at| format!("checked.zone:{at}:"));
+            if ended.code != 1 || !places.any(|place| said.contains(&place)) || !said.contains(rule)
+            {
                 failures.push(format!("{what} of {line:?} ends with {}: {said}", ended.code));
             }
         }
