@@ -125,6 +125,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         let stop = executor.spawn(stop_signal(signals));
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
+        sys::forget_code_pages();
         passes.forget();
         let writer_ended = async {
             (&mut pump).await;
