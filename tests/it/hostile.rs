@@ -10,7 +10,7 @@ use pocketdns::limits::{
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::dns::SAMPLE;
-use crate::harness::client::{Tcp, Udp, frame, is_close};
+use crate::harness::client::{PATIENCE, Tcp, Udp, frame, is_close};
 use crate::harness::http::Http;
 use crate::harness::message::{A, AXFR, Message, Opt, TXT, query};
 use crate::harness::rest::{RECORDS, Rest, address};
@@ -203,6 +203,13 @@ fn idle_connections_cost_little_and_the_rest_is_served() {
     eprintln!("{} idle connections: {grown} kB more", idle.len());
     assert!(grown < GROWTH_KB_MAX, "{grown} kB for {connections} connections");
     still_answers(&server);
+    // Idle is not closed: the youngest are still served.
+    for stream in idle.iter_mut().rev().take(50) {
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.write_all(&frame(&query("www.example.test.", A).to_wire())).expect("it reads");
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).expect("a reply on an idle connection");
+    }
     drop(idle);
     still_answers(&server);
 }
