@@ -69,6 +69,10 @@ fn main() {
         latencies
     });
     report("beside writes", &latencies, seconds, writes.load(Ordering::Relaxed));
+    // How long the executor kept everybody waiting at worst.
+    let stats = Command::new(PROGRAM).args(["stats", "--dir"]).arg(&data).output();
+    let stats = String::from_utf8(stats.expect("the program runs").stdout).expect("text");
+    println!("{}", stats.lines().find(|line| line.contains("gap")).unwrap_or("no counter"));
     drop(server);
     let _ = std::fs::remove_dir_all(&home);
 }
@@ -138,9 +142,12 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         while http.is_none() || dns.is_none() {
             let line = lines.next().expect("the server says where it listens").expect("text");
+            assert!(!line.contains("opens with"), "the last line came and no address: {line}");
             let mut words = line.split_whitespace();
             let kind = words.next().unwrap_or_default().trim_end_matches(':').to_owned();
-            let address = words.find_map(|word| word.trim_start_matches("http://").parse().ok());
+            let address = words.find_map(|word| {
+                word.trim_start_matches("http://").trim_end_matches('/').parse().ok()
+            });
             match kind.as_str() {
                 "HTTP" => http = http.or(address),
                 "DNS" => dns = dns.or(address),
