@@ -33,7 +33,7 @@ type Seen<const N: usize> = heapless::Vec<u64, N>;
 /// Writes the answer to a question into `message` and gives its code. When required records do not
 /// fit, TC is set and the answer ends with the last RRset that did.
 pub fn answer(zones: &Zones, name: &Key, qtype: Rtype, message: &mut Message<'_>) -> Rcode {
-    let mut seen: Seen<{ CHAIN_STEPS_MAX + 1 }> = heapless::Vec::new();
+    let mut seen: Seen<CHAIN_STEPS_MAX> = heapless::Vec::new();
     let mut dnames: Seen<CHAIN_STEPS_MAX> = heapless::Vec::new();
     let Some((zone, apex)) = find_zone(zones, name, qtype) else { return Rcode::Refused };
     let mut at = At { zones, zone, apex, name, place: Place::QUESTION };
@@ -44,12 +44,11 @@ pub fn answer(zones: &Zones, name: &Key, qtype: Rtype, message: &mut Message<'_>
     let mut step;
     loop {
         let next = at.take(found, qtype, message, &mut dnames);
-        // A name seen before closes a loop, which is told once; a chain is followed so far only.
-        if seen.push(at.name.whole_hash()).is_err() {
-            return Rcode::NoError;
-        }
+        // As many steps are taken as names fit here; what the last one gives still counts.
+        let is_last = seen.push(at.name.whole_hash()).is_err();
         step = match next {
-            Ok(Next::Follow(next)) if !seen.contains(&next.name.whole_hash()) => next,
+            // A name seen before closes a loop, which is told once.
+            Ok(Next::Follow(next)) if !is_last && !seen.contains(&next.name.whole_hash()) => next,
             Ok(Next::Follow(_)) => return Rcode::NoError,
             Ok(Next::Done(rcode)) => return rcode,
             Err(Full) => {
@@ -94,15 +93,18 @@ impl At<'_> {
         dnames: &mut Seen<CHAIN_STEPS_MAX>,
     ) -> Result<Next, Full> {
         match found {
-            Found::Exact(node) | Found::Wildcard(node) => self.node(node, qtype, message),
+            Found::Exact(node) | Found::Wildcard(node) => self.node(node, qtype, message, dnames),
             Found::Delegation(cut, index) => {
                 self.delegation(cut, index, message)?;
                 Ok(Next::Done(Rcode::NoError))
             }
             Found::Dname(node, index) => self.dname(node, index, qtype, message, dnames),
             Found::NoName => {
-                self.denial(message)?;
-                Ok(Next::Done(Rcode::NxDomain))
+                self.denial(message);
+                // The parent may not delegate a zone of ours; that zone exists all the same.
+                let is_apex = qtype == Rtype::DS
+                    && self.zones.find(self.name, 0).is_some_and(|(_, apex)| apex == 0);
+                Ok(Next::Done(if is_apex { Rcode::NoError } else { Rcode::NxDomain }))
             }
         }
     }
@@ -123,8 +125,18 @@ impl At<'_> {
     }
 
     /// The name exists, itself or by wildcard; the owner of what is answered is the name.
-    fn node(&self, node: &Node, qtype: Rtype, message: &mut Message<'_>) -> Result<Next, Full> {
+    fn node(
+        &self,
+        node: &Node,
+        qtype: Rtype,
+        message: &mut Message<'_>,
+        dnames: &Seen<CHAIN_STEPS_MAX>,
+    ) -> Result<Next, Full> {
         let set = match qtype {
+            // The chain came through it, so it is in the answer.
+            Rtype::DNAME if dnames.contains(&self.name.whole_hash()) => {
+                return Ok(Next::Done(Rcode::NoError));
+            }
             // RFC 8482 §4.1: one RRset is enough for a question that asks for all.
             Rtype::ANY => node.sets().min_by_key(|set| set.records.len()),
             _ => node.find(qtype),
@@ -138,7 +150,7 @@ impl At<'_> {
             let start = self.push(message, Section::Answer, cname, 0)?;
             return Ok(self.follow(cname, start).map_or(Next::Done(Rcode::NoError), Next::Follow));
         }
-        self.denial(message)?;
+        self.denial(message);
         Ok(Next::Done(Rcode::NoError))
     }
 
@@ -168,13 +180,18 @@ impl At<'_> {
     ) -> Result<Next, Full> {
         let Some(set) = node.find(Rtype::DNAME) else { return Ok(Next::Done(Rcode::NoError)) };
         let Some((_, target)) = set.each().next() else { return Ok(Next::Done(Rcode::NoError)) };
+        let prefix = self.name.start(index);
+        let is_too_long = prefix + target.len() > NAME_BYTES_MAX;
         let owner = self.name.hash(index);
         if !dnames.contains(&owner) {
-            self.push(message, Section::Answer, set, index)?;
+            match self.push(message, Section::Answer, set, index) {
+                Ok(_) => {}
+                Err(Full) if is_too_long => message.set_truncated(),
+                Err(Full) => return Err(Full),
+            }
             let _ = dnames.push(owner); // As many as steps: there is room.
         }
-        let prefix = self.name.start(index);
-        if prefix + target.len() > NAME_BYTES_MAX {
+        if is_too_long {
             return Ok(Next::Done(Rcode::YxDomain));
         }
         let start = message.push_cname(self.offset(0), set.ttl(), prefix, target)?;
@@ -190,28 +207,41 @@ impl At<'_> {
     fn delegation(&self, cut: &Node, index: usize, message: &mut Message<'_>) -> Result<(), Full> {
         let Some(set) = cut.find(Rtype::NS) else { return Ok(()) };
         let start = self.push(message, Section::Authority, set, index)?;
-        let mut added: Seen<ADDITIONAL_NAMES_MAX> = heapless::Vec::new();
+        let targets = || {
+            set.each().filter_map(|(at, rdata)| self.target(rdata, 0, start + at)).map(|target| {
+                let is_below = target.name.is_within(cut.name());
+                (target, is_below)
+            })
+        };
         // RFC 9471 §3: glue that the child cannot be reached without is required, other is not.
-        for is_required in [true, false] {
-            for (at, rdata) in set.each() {
-                let Some(target) = self.target(rdata, 0, start + at) else { continue };
-                if target.name.is_within(cut.name()) != is_required {
-                    continue;
-                }
-                let result = self.addresses(message, &target.name, target.place, &mut added);
-                if is_required {
-                    result?;
-                }
+        for (target, _) in targets().filter(|(_, is_below)| *is_below) {
+            self.glue(message, &target)?;
+        }
+        for (target, _) in targets().filter(|(_, is_below)| !is_below).take(ADDITIONAL_NAMES_MAX) {
+            if self.glue(message, &target).is_err() {
+                break;
             }
         }
         Ok(())
     }
 
-    /// The SOA that makes an answer negative (RFC 2308 §3).
-    fn denial(&self, message: &mut Message<'_>) -> Result<(), Full> {
-        let Some(soa) = self.zone.denial_soa() else { return Ok(()) };
-        self.push(message, Section::Authority, soa, self.apex)?;
-        Ok(())
+    /// Adds what this zone has of the addresses of a name server, or else the zone of ours that
+    /// holds it. Targets of one set differ, so none comes twice.
+    fn glue(&self, message: &mut Message<'_>, target: &Step) -> Result<(), Full> {
+        match self.zone.node(target.name.whole_hash(), target.name.as_wire()) {
+            Some(node) => push_addresses(message, node, target.place),
+            None => self.addresses(message, &target.name, target.place),
+        }
+    }
+
+    /// The SOA that makes an answer negative (RFC 2308 §3). Without it the answer is truncated, and
+    /// its code still holds.
+    fn denial(&self, message: &mut Message<'_>) {
+        if let Some(soa) = self.zone.denial_soa()
+            && self.push(message, Section::Authority, soa, self.apex).is_err()
+        {
+            message.set_truncated();
+        }
     }
 
     /// Adds the addresses of what the records of an answer point at, as far as there is room.
@@ -222,52 +252,42 @@ impl At<'_> {
             Rtype::SRV => 6,
             _ => return,
         };
+        let is_service = matches!(set.rtype, Rtype::SVCB | Rtype::HTTPS);
         let mut added: Seen<ADDITIONAL_NAMES_MAX> = heapless::Vec::new();
         for (at, rdata) in set.each() {
             let Some(target) = self.target(rdata, skip, start + at) else { continue };
-            let is_service = matches!(set.rtype, Rtype::SVCB | Rtype::HTTPS);
-            let result = if is_service && target.name.label_count() == 0 {
-                // RFC 9460 §2.5.2: the root stands for the owner, unless it is an alias to nothing.
-                let is_alias = rdata.starts_with(&[0, 0]);
-                if is_alias {
-                    Ok(())
-                } else {
-                    self.addresses(message, self.name, self.place, &mut added)
-                }
-            } else {
-                self.addresses(message, &target.name, target.place, &mut added)
+            let (name, place) = match target.name.label_count() {
+                // RFC 9460 §2.5: the root stands for the owner, or for nothing in an alias.
+                0 if is_service && rdata.starts_with(&[0, 0]) => continue,
+                0 if is_service => (self.name, self.place),
+                _ => (&target.name, target.place),
             };
-            if result.is_err() {
+            if added.contains(&name.whole_hash()) {
+                continue;
+            }
+            if added.push(name.whole_hash()).is_err()
+                || self.addresses(message, name, place).is_err()
+            {
                 return;
             }
         }
     }
 
-    /// Adds the A and AAAA records of a name: from this zone, glue included, or from the zone of
-    /// ours that holds the name.
-    fn addresses(
-        &self,
-        message: &mut Message<'_>,
-        name: &Key,
-        place: Place,
-        added: &mut Seen<ADDITIONAL_NAMES_MAX>,
-    ) -> Result<(), Full> {
-        let hash = name.whole_hash();
-        if added.contains(&hash) || added.push(hash).is_err() {
-            return Ok(());
-        }
-        let here = self.zone.node(hash, name.as_wire());
-        let node = here.or_else(|| {
-            let (zone, _) = self.zones.find(name, 0)?;
-            zone.node(hash, name.as_wire())
-        });
-        let Some(node) = node else { return Ok(()) };
-        for rtype in [Rtype::A, Rtype::AAAA] {
-            if let Some(set) = node.find(rtype) {
-                // Address records hold no name, so where their apex stands does not matter.
-                message.push_set(Section::Additional, set, place.at(0), 0)?;
-            }
-        }
-        Ok(())
+    /// Adds the A and AAAA records of a name, from the zone of ours that holds it.
+    fn addresses(&self, message: &mut Message<'_>, name: &Key, place: Place) -> Result<(), Full> {
+        let node = self.zones.find(name, 0);
+        let node = node.and_then(|(zone, _)| zone.node(name.whole_hash(), name.as_wire()));
+        node.map_or(Ok(()), |node| push_addresses(message, node, place))
     }
+}
+
+/// Adds the A and AAAA records of a node, whose name stands at `place`.
+fn push_addresses(message: &mut Message<'_>, node: &Node, place: Place) -> Result<(), Full> {
+    for rtype in [Rtype::A, Rtype::AAAA] {
+        if let Some(set) = node.find(rtype) {
+            // Address records hold no name, so where their apex stands does not matter.
+            message.push_set(Section::Additional, set, place.at(0), 0)?;
+        }
+    }
+    Ok(())
 }

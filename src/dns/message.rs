@@ -50,11 +50,15 @@ impl Place {
         Self { start, spelled, tail }
     }
 
-    /// Offset of the label that has `octets` of the name before it. Only labels up to the apex of
-    /// the name's zone are ever asked for, and those are spelled out or start the tail.
+    /// Offset of the label that has `octets` of the name before it. The tail was written by a zone
+    /// that holds the name, so what follows the apex there is spelled out as far as anybody asks:
+    /// up to the apex of a zone around it.
     #[must_use]
     pub fn at(&self, octets: usize) -> usize {
-        if octets < self.spelled { self.start + octets } else { self.tail }
+        match octets.checked_sub(self.spelled) {
+            None => self.start + octets,
+            Some(beyond) => self.tail + beyond,
+        }
     }
 }
 
@@ -103,6 +107,13 @@ impl<'b> Message<'b> {
     /// Sets AA.
     pub fn set_authoritative(&mut self) {
         self.set_flag(FLAG_AA);
+    }
+
+    /// Clears AA.
+    pub fn set_not_authoritative(&mut self) {
+        if let Some(octet) = self.buffer.get_mut(2) {
+            *octet &= !FLAG_AA;
+        }
     }
 
     /// Sets TC.

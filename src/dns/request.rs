@@ -18,6 +18,9 @@ pub const FLAG_TC: u8 = 0x02;
 pub const FLAG_RD: u8 = 0x01;
 const OPCODE_MASK: u8 = 0x78;
 const CLASS_IN: u16 = 1;
+const CLASS_ANY: u16 = 255;
+/// Octets of a question after its name.
+const QUESTION_FIXED_BYTES: usize = 4;
 const EDNS_VERSION: u8 = 0;
 
 /// RCODE values (IANA registry; BADVERS needs EDNS for its upper bits).
@@ -57,6 +60,8 @@ pub struct Query<'m> {
     pub name: &'m [u8],
     /// The type asked for.
     pub qtype: Rtype,
+    /// Any class will do, so we cannot say that we know all (RFC 1035 §6.2).
+    pub is_any_class: bool,
     /// Octets of the question section.
     pub question_bytes: usize,
     /// Present when the client speaks EDNS.
@@ -96,42 +101,47 @@ pub fn parse(message: &[u8]) -> Request<'_> {
         // RFC 8906 §3.1.4: the header comes back, nothing of the rest is understood.
         return reject(Rcode::NotImp, 0, None);
     }
-    if u16::from_be_bytes([qd0, qd1]) != 1 {
-        return reject(Rcode::FormErr, 0, None); // RFC 9619 §4
-    }
-    let Some((name, qtype, qclass, question_bytes)) = parse_question(body) else {
-        return reject(Rcode::FormErr, 0, None);
-    };
     let before_additional =
         usize::from(u16::from_be_bytes([an0, an1])) + usize::from(u16::from_be_bytes([ns0, ns1]));
     let additional = usize::from(u16::from_be_bytes([ar0, ar1]));
-    let rest = body.get(question_bytes..).unwrap_or(&[]);
-    let Some(extra) = parse_extra(message, rest, before_additional, additional) else {
-        return reject(Rcode::FormErr, question_bytes, None);
+    let extra_after = |question_bytes: usize| {
+        let rest = body.get(question_bytes..).unwrap_or(&[]);
+        parse_extra(message, rest, before_additional, additional)
+    };
+    let (name, qtype, qclass) = match (u16::from_be_bytes([qd0, qd1]), parse_question(body)) {
+        (1, Some(question)) => question,
+        (0, _) => {
+            let edns = extra_after(0).map_or_else(|edns| edns, |extra| extra.edns);
+            return reject(Rcode::FormErr, 0, edns); // RFC 9619 §4, cookies not being known here
+        }
+        _ => return reject(Rcode::FormErr, 0, None),
+    };
+    let question_bytes = name.len() + QUESTION_FIXED_BYTES;
+    let extra = match extra_after(question_bytes) {
+        Ok(extra) => extra,
+        Err(edns) => return reject(Rcode::FormErr, question_bytes, edns),
     };
     if extra.has_other_version {
         return reject(Rcode::BadVers, question_bytes, extra.edns);
     }
-    let rcode = match qtype {
+    let rcode = match (qclass, qtype) {
         _ if extra.is_signed => Rcode::NotAuth,
-        _ if qclass != CLASS_IN => Rcode::Refused,
-        Rtype::OPT | Rtype::TKEY | Rtype::TSIG => Rcode::FormErr,
-        Rtype::MAILA | Rtype::MAILB => Rcode::NotImp,
-        Rtype::AXFR | Rtype::IXFR => Rcode::Refused,
-        _ => {
-            return Request::Query(Query { name, qtype, question_bytes, edns: extra.edns });
+        (CLASS_IN | CLASS_ANY, Rtype::AXFR | Rtype::IXFR) => Rcode::Refused,
+        (CLASS_IN | CLASS_ANY, _) => {
+            let is_any_class = qclass == CLASS_ANY;
+            let edns = extra.edns;
+            return Request::Query(Query { name, qtype, is_any_class, question_bytes, edns });
         }
+        _ => Rcode::Refused,
     };
     reject(rcode, question_bytes, extra.edns)
 }
 
-/// The question: its name, type and class, and how many octets it has. A pointer here could only
-/// point into the header.
-fn parse_question(body: &[u8]) -> Option<(&[u8], Rtype, u16, usize)> {
+/// The name of the question, its type and class. A pointer here could only point into the header.
+fn parse_question(body: &[u8]) -> Option<(&[u8], Rtype, u16)> {
     let (name, rest) = body.split_at_checked(wire_len(body)?)?;
-    let [t0, t1, c0, c1] = *rest.first_chunk::<4>()?;
-    let (qtype, qclass) = (Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1]));
-    Some((name, qtype, qclass, name.len() + 4))
+    let [t0, t1, c0, c1] = *rest.first_chunk::<QUESTION_FIXED_BYTES>()?;
+    Some((name, Rtype(u16::from_be_bytes([t0, t1])), u16::from_be_bytes([c0, c1])))
 }
 
 #[derive(Default)]
@@ -141,44 +151,71 @@ struct Extra {
     is_signed: bool,
 }
 
-/// Walks the records after the question. `None` when one does not parse, an OPT or a TSIG stands
-/// where none may, or octets are left over.
-fn parse_extra(message: &[u8], rest: &[u8], before: usize, additional: usize) -> Option<Extra> {
+/// Walks the records after the question.
+///
+/// # Errors
+/// A record does not parse, an OPT or a TSIG stands where none may, or octets are left over. What
+/// the client's OPT said is given, if it was read before: the reply then has one too.
+fn parse_extra(
+    message: &[u8],
+    rest: &[u8],
+    before: usize,
+    additional: usize,
+) -> Result<Extra, Option<Edns>> {
     let mut extra = Extra::default();
     let mut rest = rest;
     for index in 0..before + additional {
-        let name_bytes = skip_name(message, rest)?;
-        let (name, after) = rest.split_at_checked(name_bytes)?;
-        let ([t0, t1, c0, c1, extended_rcode, version, z0, _, l0, l1], after) =
-            after.split_first_chunk::<10>()?;
-        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
-        let (rdata, after) = after.split_at_checked(length)?;
-        match Rtype(u16::from_be_bytes([*t0, *t1])) {
+        let Some((record, after)) = Record::split_from(message, rest) else {
+            return Err(extra.edns);
+        };
+        rest = after;
+        match record.rtype {
             Rtype::OPT => {
                 // RFC 6891 §6.1.1: one, in the additional section, owned by the root.
-                if extra.edns.is_some() || index < before || name != [0] || !are_options(rdata) {
-                    return None;
+                let is_in_place = extra.edns.is_none() && index >= before && record.name == [0];
+                let [_, version, z, _] = record.ttl;
+                extra.has_other_version = version != EDNS_VERSION;
+                // What another version means by its rdata is not ours to judge.
+                if !is_in_place || !(extra.has_other_version || are_options(record.rdata)) {
+                    return Err(extra.edns);
                 }
-                let payload = usize::from(u16::from_be_bytes([*c0, *c1]));
                 extra.edns = Some(Edns {
-                    payload_bytes: payload.max(UDP_REPLY_BYTES_PLAIN),
-                    wants_dnssec: z0 & 0x80 != 0,
+                    payload_bytes: usize::from(record.class).max(UDP_REPLY_BYTES_PLAIN),
+                    wants_dnssec: z & 0x80 != 0,
                 });
-                extra.has_other_version = *version != EDNS_VERSION;
-                let _ = extended_rcode; // Means nothing in a query.
             }
-            Rtype::TSIG => {
-                // RFC 8945 §5.1: the last record of the message.
-                if index + 1 != before + additional || index < before {
-                    return None;
-                }
+            // RFC 8945 §5.1: the last record of the message.
+            Rtype::TSIG if index + 1 == before + additional && index >= before => {
                 extra.is_signed = true;
             }
+            Rtype::TSIG => return Err(extra.edns),
             _ => {}
         }
-        rest = after;
     }
-    rest.is_empty().then_some(extra)
+    if rest.is_empty() { Ok(extra) } else { Err(extra.edns) }
+}
+
+/// A record of a query, unread but for its parts.
+struct Record<'m> {
+    name: &'m [u8],
+    rtype: Rtype,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'m [u8],
+}
+
+impl<'m> Record<'m> {
+    /// The record that `rest`, a tail of `message`, starts with, and what follows it.
+    fn split_from(message: &[u8], rest: &'m [u8]) -> Option<(Self, &'m [u8])> {
+        let (name, rest) = rest.split_at_checked(skip_name(message, rest)?)?;
+        let ([t0, t1, c0, c1, ttl0, ttl1, ttl2, ttl3, l0, l1], rest) =
+            rest.split_first_chunk::<10>()?;
+        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
+        let (rdata, after) = rest.split_at_checked(length)?;
+        let rtype = Rtype(u16::from_be_bytes([*t0, *t1]));
+        let class = u16::from_be_bytes([*c0, *c1]);
+        Some((Self { name, rtype, class, ttl: [*ttl0, *ttl1, *ttl2, *ttl3], rdata }, after))
+    }
 }
 
 /// Octets that a name takes at the start of `rest`, a tail of `message`. Pointers must go backwards
@@ -242,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_has_an_opt_when_the_query_had_one_even_if_the_rest_makes_no_sense() {
+        let edns = |message: &[u8]| match parse(message) {
+            Request::Reject { rcode, edns, .. } => (rcode, edns.is_some()),
+            _ => panic!("not rejected"),
+        };
+        let mut no_question = [HEAD, &[1], OPT].concat();
+        no_question[5] = 0;
+        assert_eq!(edns(&no_question), (Rcode::FormErr, true));
+        assert_eq!(edns(&message(2, &[OPT, OPT])), (Rcode::FormErr, true));
+        assert_eq!(edns(&message(1, &[OPT, b"x"])), (Rcode::FormErr, true));
+        let odd_version = b"\x00\x00\x29\x04\xD0\x00\x01\x00\x00\x00\x01\x07";
+        assert_eq!(edns(&message(1, &[odd_version])), (Rcode::BadVers, true));
+    }
+
+    #[test]
     fn what_is_not_a_query_is_named() {
         let other_version = b"\x00\x00\x29\x04\xD0\x00\x01\x00\x00\x00\x00";
         let owned_opt = b"\x01x\x00\x00\x29\x04\xD0\x00\x00\x00\x00\x00\x00";
@@ -274,6 +326,8 @@ mod tests {
         assert_eq!(with(5, 0), Some(Rcode::FormErr), "no question");
         assert_eq!(with(5, 2), Some(Rcode::FormErr), "two questions");
         assert_eq!(with(18, 3), Some(Rcode::Refused), "class CH");
+        assert_eq!(with(18, 255), Some(Rcode::NoError), "class ANY");
+        assert_eq!(with(16, 250), Some(Rcode::NoError), "a type that no record has");
         assert_eq!(with(16, 252), Some(Rcode::Refused), "AXFR");
         assert_eq!(with(12, 0xC0), Some(Rcode::FormErr), "pointer as name");
     }

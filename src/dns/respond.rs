@@ -34,11 +34,14 @@ pub fn respond(zones: &Zones, query: &[u8], transport: Transport, out: &mut [u8]
             let message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
             Some(message.finish(edns.map(|edns| edns.wants_dnssec), rcode))
         }
-        Request::Query(request::Query { name, qtype, question_bytes, edns }) => {
+        Request::Query(request::Query { name, qtype, is_any_class, question_bytes, edns }) => {
             let limit = limit(edns);
             let mut message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
             let key = Key::from_wire(name)?;
             let rcode = answer::answer(zones, &key, qtype, &mut message);
+            if is_any_class {
+                message.set_not_authoritative();
+            }
             Some(message.finish(edns.map(|edns| edns.wants_dnssec), rcode))
         }
     }

@@ -40,6 +40,19 @@ _s._tcp.x.    SRV    0 0 53 mail.x.
 svc.x.        HTTPS  1 . alpn=h2
 svc.x.        A      192.0.2.44
 toparent.x.   CNAME  deep.cut.x.
+a.t2.x.       CNAME  d2.x.
+d2.x.         DNAME  t2.x.
+d3.x.         DNAME  t3.x.
+stale.x.      MX     1 www.sub.x.
+www.sub.x.    A      10.0.0.1
+x.            NS     ns2.x.
+";
+const SUB_X: &str = "
+www.sub.x.    A      192.0.2.9
+alias.sub.x.  CNAME  sub.x.
+";
+const SUB_D3_X: &str = "
+alias.sub.d3.x. CNAME sub.d3.x.
 ";
 const Y: &str = "
 y.            SOA    m.y. h.y. 1 2 3 4 20
@@ -85,7 +98,9 @@ fn zone(apex: &str, text: &str) -> Zone {
 
 fn zones() -> Zones {
     let mut zones = Zones::new();
-    for (apex, text) in [("x.", X), ("y.", Y), ("sub.y.", SUB_Y)] {
+    for (apex, text) in
+        [("x.", X), ("sub.x.", SUB_X), ("sub.d3.x.", SUB_D3_X), ("y.", Y), ("sub.y.", SUB_Y)]
+    {
         zones.replace(zone(apex, text));
     }
     zones
@@ -127,7 +142,10 @@ fn read_name(message: &[u8], mut at: usize) -> (Vec<u8>, usize) {
 
 /// A reply as text: code and flags, then `section: owner ttl type rdata` lines.
 fn print(message: &[u8]) -> String {
-    simple_dns::Packet::parse(message).expect("the second opinion reads it too");
+    let (_, after_name) = read_name(message, 12);
+    let mut asks_a = message.to_vec(); // It knows not every QTYPE.
+    asks_a[after_name..after_name + 2].copy_from_slice(&[0, 1]);
+    simple_dns::Packet::parse(&asks_a).expect("the second opinion reads it too");
     let flags: String = [(0x04, " aa"), (0x02, " tc")]
         .iter()
         .filter(|(bit, _)| message[2] & bit != 0)
@@ -259,6 +277,22 @@ fn a_zone_cut_is_a_referral_and_its_ds_is_ours() {
 }
 
 #[test]
+fn ds_of_a_zone_of_ours_is_denied_by_its_parent_also_at_the_end_of_a_chain() {
+    check("sub.x. DS", &["0 aa", SOA_X]);
+    check("alias.sub.x. DS", &["0 aa", "an: alias.sub.x. 300 CNAME sub.x.", SOA_X]);
+    let through_dname = [
+        "0 aa",
+        "an: alias.sub.d3.x. 300 CNAME sub.d3.x.",
+        "an: d3.x. 300 DNAME t3.x.",
+        "an: sub.d3.x. 300 CNAME sub.t3.x.",
+    ];
+    let nothing_there = ask("alias.sub.d3.x. DS");
+    for line in &through_dname[1..] {
+        assert!(nothing_there.contains(line), "{line} in {nothing_there}");
+    }
+}
+
+#[test]
 fn a_dname_rewrites_what_lies_below_it() {
     let dname = "an: d.x. 300 DNAME target.x.";
     let cname = "an: e.d.x. 300 CNAME e.target.x.";
@@ -267,6 +301,9 @@ fn a_dname_rewrites_what_lies_below_it() {
     check("no.d.x. A", &["3 aa", dname, "an: no.d.x. 300 CNAME no.target.x.", SOA_X]);
     check("d.x. TXT", &["0 aa", "an: d.x. 300 TXT \"owner\""]);
     check("d.x. A", &["0 aa", SOA_X]);
+    let once = "an: d2.x. 300 DNAME t2.x.";
+    let chain = ["an: a.d2.x. 300 CNAME a.t2.x.", "an: a.t2.x. 300 CNAME d2.x."];
+    check("a.d2.x. DNAME", &["0 aa", chain[0], chain[1], once]);
     let growing = ask("q.dl.x. A");
     assert_eq!(growing.matches("DNAME").count(), 1, "{growing}");
     let long = format!("{}abcdef.d.x.", "abcdefghi.".repeat(24));
@@ -283,7 +320,10 @@ fn addresses_of_targets_are_added() {
     let https = "an: svc.x. 300 HTTPS 1 . alpn=\"h2\"";
     let reply = ask("svc.x. HTTPS").replace("alpn=h2", "alpn=\"h2\"");
     assert_eq!(reply, format!("0 aa\n{https}\nar: svc.x. 300 A 192.0.2.44\n"));
-    check("x. ANY", &["0 aa", "an: x. 300 NS ns1.x."]);
+    check("x. ANY", &["0 aa", "an: x. 300 NS ns1.x.", "an: x. 300 NS ns2.x."]);
+    // The zone of ours that holds a name knows better than glue left in its parent.
+    let fresh = "ar: www.sub.x. 300 A 192.0.2.9";
+    check("stale.x. MX", &["0 aa", "an: stale.x. 300 MX 1 www.sub.x.", fresh]);
 }
 
 #[test]
@@ -303,6 +343,62 @@ fn a_reply_that_does_not_fit_says_so_and_holds_whole_sets() {
     assert_eq!(reply(None, Transport::Udp), (true, 0, 12 + 11));
     assert_eq!(reply(Some(4096), Transport::Udp), (true, 0, 12 + 11 + 11));
     assert_eq!(reply(Some(4096), Transport::Tcp), (false, 20, 12 + 11 + 20 * 76 + 11));
+}
+
+#[test]
+fn the_last_name_of_a_long_chain_still_decides() {
+    let chain = |links: usize, end: &str| {
+        let mut text: String =
+            (0..links).map(|i| format!("c{i}.x. CNAME c{}.x.\n", i + 1)).collect();
+        text.push_str(&format!("c{links}.x. {end}\n"));
+        let mut zones = Zones::new();
+        zones.replace(zone("x.", &text));
+        let mut out = [0; 1232];
+        let query = query("c0.x.", Rtype::AAAA, Some(1232));
+        let len = respond(&zones, &query, Transport::Udp, &mut out).unwrap();
+        let text = print(&out[..len]);
+        (text.matches("CNAME").count(), text.lines().next().unwrap().to_owned(), out[9])
+    };
+    let longest = crate::limits::CHAIN_STEPS_MAX;
+    assert_eq!(chain(longest, "CNAME no.x."), (longest + 1, "0 aa".to_owned(), 0), "cut here");
+    assert_eq!(chain(longest, "A 192.0.2.1"), (longest, "0 aa".to_owned(), 1), "NODATA");
+    assert_eq!(chain(longest - 1, "CNAME no.x."), (longest, "3 aa".to_owned(), 1), "NXDOMAIN");
+}
+
+#[test]
+fn a_denial_that_does_not_fit_keeps_its_code() {
+    let label = "l".repeat(63);
+    let soa = format!("x. SOA {label}.{label}.{label}.y. {label}.{label}.z. 1 2 3 4 5\n");
+    let mut zones = Zones::new();
+    zones.replace(zone("x.", &soa));
+    let query = query(&format!("{label}.{label}.{label}.x."), Rtype::A, None);
+    let mut out = [0; 1232];
+    let len = respond(&zones, &query, Transport::Udp, &mut out).unwrap();
+    assert_eq!(print(&out[..len]), "3 aa tc\n");
+}
+
+#[test]
+fn glue_that_a_child_cannot_do_without_is_all_there_or_the_reply_is_truncated() {
+    let servers = 2 * crate::limits::ADDITIONAL_NAMES_MAX;
+    let text: String =
+        (0..servers).map(|i| format!("c.x. NS n{i}.c.x.\nn{i}.c.x. A 192.0.2.{i}\n")).collect();
+    let mut zones = Zones::new();
+    zones.replace(zone("x.", &text));
+    let mut out = vec![0; 65_535];
+    let query = query("c.x.", Rtype::A, Some(1232));
+    respond(&zones, &query, Transport::Tcp, &mut out).unwrap();
+    assert_eq!((usize::from(out[11]), out[2] & 2), (servers + 1, 0), "and OPT");
+    respond(&zones, &query, Transport::Udp, &mut out[..1232]).unwrap();
+    assert_eq!(out[2] & 2, 2);
+}
+
+#[test]
+fn class_any_is_answered_without_authority() {
+    let mut query = query("www.x.", Rtype::A, None);
+    *query.last_mut().unwrap() = 255;
+    let mut out = [0; 512];
+    let len = respond(&zones(), &query, Transport::Udp, &mut out).unwrap();
+    assert_eq!((out[2] & 0x04, out[3], out[7]), (0, 0, 2), "{:?}", &out[..len]);
 }
 
 #[test]

@@ -200,9 +200,14 @@ impl<'f> Planner<'f> {
         if name == self.zone {
             plan.unchanged += self.forget_made_soa(owner, &mut wanted, &future);
         }
-        for Wanted { at, ttl, .. } in wanted.into_values().filter(|wanted| !wanted.is_stored) {
+        // Ids rise with the lines, so that of records that exclude each other the later is refused.
+        let mut added: Vec<Wanted> =
+            wanted.into_values().filter(|wanted| !wanted.is_stored).collect();
+        added.sort_by_key(|wanted| wanted.at);
+        let mut ids: Vec<String> = added.iter().map(|_| new_id()).collect();
+        ids.sort_unstable();
+        for (Wanted { at, ttl, .. }, id) in added.into_iter().zip(ids) {
             let Some(record) = file.get(at) else { continue };
-            let id = new_id();
             plan.added.push(Written { id: id.clone(), at, ttl });
             future.push((Cow::Owned(id), Cow::Owned(Rr { ttl, ..record.clone() }), Some(at)));
         }
@@ -252,11 +257,21 @@ impl<'f> Planner<'f> {
             before.refused.iter().filter_map(|(at, _)| rows.get(*at)).map(|(id, _)| *id).collect();
         let rows: Vec<(&str, &Rr)> = future.iter().map(|(id, rr, _)| (&**id, &**rr)).collect();
         let after = gate::resolve(self.zone, &rows);
+        let is_stored = |id: &str| owner.stored.iter().any(|(stored, _)| stored == id);
         for (at, refusal) in after.refused {
-            let Some((id, _, from_file)) = future.get(at) else { continue };
+            let Some((id, refused, from_file)) = future.get(at) else { continue };
             let is_new = !was_refused.contains(&&**id);
-            // A stored row is pushed out by some record of the file at its name.
-            let culprit = from_file.or_else(|| owner.file.first().copied().filter(|_| is_new));
+            // A stored row is pushed out by a record of the file at its name, of its type if any.
+            let of_its_type = || {
+                let rivals = future.iter().rev().filter(|(id, ..)| !is_stored(id));
+                let mut rivals = rivals.filter(|(_, rr, _)| rr.rtype == refused.rtype);
+                rivals.next().and_then(|(_, _, at)| *at)
+            };
+            let culprit = match from_file {
+                Some(own) if is_stored(id) => of_its_type().or(Some(*own)),
+                Some(own) => Some(*own),
+                None => owner.file.first().copied().filter(|_| is_new),
+            };
             if let Some(index) = culprit {
                 self.refused.push(index, refusal);
             }
