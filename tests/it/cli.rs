@@ -197,24 +197,23 @@ fn a_check_names_file_line_and_rule() {
     let head = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 host 1 1 1 1 1\n@ NS ns1\n\
                 ns1 A 192.0.2.1\nalias CNAME ns1\n";
     let mut failures = Vec::new();
-    for (line, places, rule) in [
+    for (line, at, rule) in [
         // Of two that exclude each other the one is named that would not be served.
-        ("alias A 192.0.2.2", &[6][..], "CNAME"),
-        ("www A 192.0.2.999", &[7], "address"),
-        ("www.other.test. A 192.0.2.1", &[7], "outside"),
-        ("@ SOA ns2 host 1 1 1 1 1", &[3, 7], "SOA"),
-        ("www MX mail", &[7], "MX"),
-        ("www TXT \"open", &[7], ""),
-        ("a..b A 192.0.2.1", &[7], "label"),
-        ("www 4294967296 A 192.0.2.1", &[7], ""),
-        ("www NOPE 192.0.2.1", &[7], "NOPE"),
+        ("alias A 192.0.2.2", 6, "CNAME"),
+        ("www A 192.0.2.999", 7, "address"),
+        ("www.other.test. A 192.0.2.1", 7, "outside"),
+        ("@ SOA ns2 host 1 1 1 1 1", 7, "SOA"),
+        ("www MX mail", 7, "MX"),
+        ("www TXT \"open", 7, ""),
+        ("a..b A 192.0.2.1", 7, "label"),
+        ("www 4294967296 A 192.0.2.1", 7, ""),
+        ("www NOPE 192.0.2.1", 7, "NOPE"),
     ] {
         let (checked, imported) = check(&format!("{head}{line}\n"));
         for (what, ended) in [("check", checked), ("import", imported)] {
             let said = format!("{}{}", ended.stdout, ended.stderr);
-            let mut places = places.iter().map(|at| format!("checked.zone:{at}:"));
-            if ended.code != 1 || !places.any(|place| said.contains(&place)) || !said.contains(rule)
-            {
+            let place = format!("checked.zone:{at}:");
+            if ended.code != 1 || !said.contains(&place) || !said.contains(rule) {
                 failures.push(format!("{what} of {line:?} ends with {}: {said}", ended.code));
             }
         }
