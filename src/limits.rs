@@ -164,9 +164,8 @@ const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
 /// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
 pub const DNS_UDP_BATCH_MAX: usize = 32;
-/// From a batch of this size on it pays to look for another at once: under load more has come while
-/// this one was answered. After a smaller one the socket is most likely empty.
-pub const DNS_UDP_BATCH_BUSY_MIN: usize = 8;
+/// Datagrams that a receive is prepared for at least.
+pub const DNS_UDP_BATCH_MIN: usize = 8;
 /// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
 /// are about a millisecond.
 pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
@@ -202,7 +201,7 @@ pub const BIND_ATTEMPTS_MAX: usize = 64;
 /// Between two log lines of one kind that the network can cause.
 pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
 
-const _: () = assert!(DNS_UDP_BATCH_BUSY_MIN <= DNS_UDP_BATCH_MAX);
+const _: () = assert!(DNS_UDP_BATCH_MIN <= DNS_UDP_BATCH_MAX);
 const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
 const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
 const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);

@@ -18,7 +18,9 @@ use std::mem::{offset_of, size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, null_mut};
 
-use crate::limits::{DNS_UDP_BATCH_MAX, DNS_UDP_QUERY_BYTES_MAX, UDP_REPLY_BYTES_MAX};
+use crate::limits::{
+    DNS_UDP_BATCH_MAX, DNS_UDP_BATCH_MIN, DNS_UDP_QUERY_BYTES_MAX, UDP_REPLY_BYTES_MAX,
+};
 
 /// Room for one control message that holds packet information of either family.
 const CONTROL_BYTES: usize = 64;
@@ -42,8 +44,12 @@ pub struct Batch {
     replies: Box<[[u8; UDP_REPLY_BYTES_MAX]]>,
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Slots, from the first, that the next receive offers to the kernel.
+    offered: usize,
     /// Slots, from the first, that hold a datagram of the last receive.
     received: usize,
+    /// Were these all that it offered?
+    is_full: bool,
     /// Of these, slots that hold a reply.
     replying: usize,
     /// Of these, from the first, slots whose reply was sent or refused.
@@ -123,20 +129,29 @@ impl Batch {
             replies: vec![[0; UDP_REPLY_BYTES_MAX]; DNS_UDP_BATCH_MAX].into(),
             slots: std::iter::repeat_with(slot).take(DNS_UDP_BATCH_MAX).collect(),
             headers: std::iter::repeat_with(header).take(DNS_UDP_BATCH_MAX).collect(),
+            offered: DNS_UDP_BATCH_MIN,
             received: 0,
+            is_full: false,
             replying: 0,
             settled: 0,
         }
     }
 
-    /// Takes the datagrams that wait at `socket`, without waiting for any; returns how many.
+    /// Was there a datagram for each slot of the last receive, so that more may wait?
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Takes datagrams that wait at `socket`, without waiting for any; returns how many. At most
+    /// twice as many as last time: a slot costs its preparation, be it used or not.
     ///
     /// # Errors
     /// What `recvmmsg` says; [`io::ErrorKind::WouldBlock`] when none waits.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         (self.received, self.replying, self.settled) = (0, 0, 0);
         for ((header, slot), query) in
-            self.headers.iter_mut().zip(&mut self.slots).zip(&mut self.queries)
+            self.headers.iter_mut().zip(&mut self.slots).zip(&mut self.queries).take(self.offered)
         {
             slot.iovec = libc::iovec { iov_base: query.as_mut_ptr().cast(), iov_len: query.len() };
             let header = &mut header.msg_hdr;
@@ -148,14 +163,14 @@ impl Batch {
             header.msg_controllen = CONTROL_BYTES as _;
             header.msg_flags = 0;
         }
-        // SAFETY: `headers` holds as many structures as are announced. Each was filled in just now
+        // SAFETY: `headers` holds at least as many structures as are announced; each was filled in now
         // with pointers into `slots` and `queries`, which live as long as `self`, are not touched
         // before the call returns, and are as long as the lengths beside them say.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                self.headers.len() as _,
+                self.offered as _,
                 libc::MSG_DONTWAIT as _,
                 null_mut(),
             )
@@ -169,7 +184,9 @@ impl Batch {
             slot.is_truncated = header.msg_flags & libc::MSG_TRUNC != 0;
             slot.local = local_address(header, &mut slot.control);
         }
-        self.received = count.min(DNS_UDP_BATCH_MAX);
+        self.received = count.min(self.offered);
+        self.is_full = self.received == self.offered;
+        self.offered = (2 * self.received).clamp(DNS_UDP_BATCH_MIN, DNS_UDP_BATCH_MAX);
         Ok(self.received)
     }
 
@@ -377,6 +394,7 @@ mod tests {
             client.send_to(&[number], server.local_addr().unwrap()).unwrap();
         }
         let mut batch = Batch::new();
+        batch.offered = usize::from(count).max(batch.offered);
         // On the loopback interface a datagram has arrived when `send_to` returns.
         assert_eq!(batch.receive(server.as_fd()).unwrap(), usize::from(count));
         (server, client, batch)

@@ -16,10 +16,7 @@ use smol::{Async, Timer};
 use super::mmsg::Batch;
 use super::stats::Stats;
 use super::throttle::Throttle;
-use crate::limits::{
-    DNS_UDP_BATCH_BUSY_MIN, DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_SEND_WAIT_MS_MAX,
-    LISTENER_PAUSE_MS,
-};
+use crate::limits::{DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_SEND_WAIT_MS_MAX, LISTENER_PAUSE_MS};
 
 /// Answers what arrives at `socket` (bound by [`super::bind`]) until the future is dropped.
 ///
@@ -67,9 +64,6 @@ async fn serve_batches(
         stats.udp_refused.add(sent.refused);
         if sent.is_blocked {
             send_rest(socket, batch, stats).await;
-        }
-        if received < DNS_UDP_BATCH_BUSY_MIN {
-            return Ok(());
         }
     }
     Ok(())
