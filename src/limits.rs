@@ -56,6 +56,8 @@ pub const UDP_REPLY_BYTES_PLAIN: usize = 512;
 pub const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
 /// CNAME and DNAME steps that one answer follows. Real chains have two or three.
 pub const CHAIN_STEPS_MAX: usize = 16;
+/// Octets of a segment of packed nodes; a larger node has one of its own.
+pub const ZONE_SEGMENT_BYTES_MAX: usize = 64 * 1024;
 /// Different target names whose addresses one answer adds.
 pub const ADDITIONAL_NAMES_MAX: usize = 32;
 

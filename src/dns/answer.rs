@@ -127,7 +127,7 @@ impl At<'_> {
     /// The name exists, itself or by wildcard; the owner of what is answered is the name.
     fn node(
         &self,
-        node: &Node,
+        node: Node<'_>,
         qtype: Rtype,
         message: &mut Message<'_>,
         dnames: &Seen<CHAIN_STEPS_MAX>,
@@ -172,7 +172,7 @@ impl At<'_> {
     /// RFC 6672 §3.2: the DNAME and a CNAME made from it, with the TTL of the DNAME.
     fn dname(
         &self,
-        node: &Node,
+        node: Node<'_>,
         index: usize,
         qtype: Rtype,
         message: &mut Message<'_>,
@@ -204,7 +204,12 @@ impl At<'_> {
 
     /// A referral: the NS records of the cut, and the addresses of their targets that lie in this
     /// zone, in the child or beside it.
-    fn delegation(&self, cut: &Node, index: usize, message: &mut Message<'_>) -> Result<(), Full> {
+    fn delegation(
+        &self,
+        cut: Node<'_>,
+        index: usize,
+        message: &mut Message<'_>,
+    ) -> Result<(), Full> {
         let Some(set) = cut.find(Rtype::NS) else { return Ok(()) };
         let start = self.push(message, Section::Authority, set, index)?;
         let targets = || {
@@ -282,7 +287,7 @@ impl At<'_> {
 }
 
 /// Adds the A and AAAA records of a node, whose name stands at `place`.
-fn push_addresses(message: &mut Message<'_>, node: &Node, place: Place) -> Result<(), Full> {
+fn push_addresses(message: &mut Message<'_>, node: Node<'_>, place: Place) -> Result<(), Full> {
     for rtype in [Rtype::A, Rtype::AAAA] {
         if let Some(set) = node.find(rtype) {
             // Address records hold no name, so where their apex stands does not matter.

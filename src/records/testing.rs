@@ -159,7 +159,7 @@ pub(super) fn picture(zones: &Zones) -> Vec<(Vec<u8>, Vec<u8>)> {
         .flat_map(|zone| {
             zone.nodes().map(|node| {
                 let key = [zone.apex_wire(), node.name(), &zone.serial().to_be_bytes()].concat();
-                (key, [node.packed(), &node.children.to_be_bytes(), &[node.flags]].concat())
+                (key, node.packed().to_vec())
             })
         })
         .collect();

@@ -1,10 +1,9 @@
 //! One zone, and how a change alters it.
 
-use hashbrown::HashTable;
-
 use super::key::{self, Key};
 use super::node::{self, HAS_DATA, HAS_WILDCARD_CHILD, Node, Set};
-use crate::limits::{NAME_BYTES_MAX, TTL_SECS_DEFAULT};
+use super::nodes::Nodes;
+use crate::limits::TTL_SECS_DEFAULT;
 use crate::wire::name::wire_len;
 use crate::wire::{Name, OwnerSets, RrSet, Rtype};
 
@@ -32,7 +31,7 @@ const SOA_NUMBERS_BYTES: usize = 20;
 pub struct Zone {
     apex: Box<[u8]>,
     serial: u32,
-    nodes: HashTable<Node>,
+    nodes: Nodes,
     /// What is stored at the apex. Kept as data because each change of the zone encodes the apex
     /// anew, with the next serial.
     apex_sets: Vec<RrSet>,
@@ -49,13 +48,12 @@ impl Zone {
         let mut zone = Self {
             apex: apex.to_lower().as_wire().into(),
             serial: 0,
-            nodes: HashTable::new(),
+            nodes: Nodes::default(),
             apex_sets: Vec::new(),
             owners: 0,
             denial_soa: Box::default(),
         };
-        let node = Node::new(&zone.apex, &[], &zone.apex);
-        zone.insert(node);
+        zone.nodes.put(&zone.apex, &[], &zone.apex);
         zone.encode_apex();
         zone
     }
@@ -69,7 +67,7 @@ impl Zone {
             zone.set_owner(owner);
         }
         zone.encode_apex();
-        zone.nodes.shrink_to_fit(|node| key::hash_of(node.name()));
+        zone.nodes.shrink_to_fit();
         zone
     }
 
@@ -102,7 +100,7 @@ impl Zone {
 
     /// The node of the apex.
     #[must_use]
-    pub fn apex(&self) -> Option<&Node> {
+    pub fn apex(&self) -> Option<Node<'_>> {
         self.node(key::hash_of(&self.apex), &self.apex)
     }
 
@@ -114,27 +112,18 @@ impl Zone {
 
     /// The node of a name given as lower-case wire octets with its hash.
     #[must_use]
-    pub fn node(&self, hash: u64, name: &[u8]) -> Option<&Node> {
-        self.node_by(hash, |candidate| candidate == name)
+    pub fn node(&self, hash: u64, name: &[u8]) -> Option<Node<'_>> {
+        self.nodes.find(hash, name)
     }
 
     /// The node whose name has this hash and pleases `is_it`.
-    pub(super) fn node_by(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<&Node> {
-        self.nodes.find(hash, |node| is_it(node.name()))
+    pub(super) fn node_by(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<Node<'_>> {
+        self.nodes.find_by(hash, is_it)
     }
 
     /// All nodes, in no order.
-    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         self.nodes.iter()
-    }
-
-    fn node_mut(&mut self, name: &[u8]) -> Option<&mut Node> {
-        self.nodes.find_mut(key::hash_of(name), |node| node.name() == name)
-    }
-
-    fn insert(&mut self, node: Node) {
-        let hash = key::hash_of(node.name());
-        self.nodes.insert_unique(hash, node, |node| key::hash_of(node.name()));
     }
 
     fn set_owner(&mut self, owner: OwnerSets) {
@@ -147,41 +136,35 @@ impl Zone {
         if !key.is_within(&self.apex) {
             return; // The gate lets no such record pass; a table of another zone is no place for it.
         }
-        let apex = std::mem::take(&mut self.apex);
         let had_data = self.node(key.whole_hash(), name).map(|node| node.has(HAS_DATA));
         match (had_data, owner.sets.is_empty()) {
             (None, true) => {}
-            (None, false) => self.add(&apex, Node::new(name, &owner.sets, &apex)),
+            (None, false) => {
+                self.nodes.put(name, &owner.sets, &self.apex);
+                self.add_ancestors(name);
+            }
             (Some(_), is_empty) => {
-                if let Some(node) = self.node_mut(name) {
-                    node.set(&owner.sets, &apex);
-                }
+                self.nodes.put(name, &owner.sets, &self.apex);
                 if is_empty {
-                    self.prune(&apex, name);
+                    self.prune(name);
                 }
             }
         }
         self.owners += usize::from(!owner.sets.is_empty());
         self.owners -= usize::from(had_data == Some(true));
-        self.apex = apex;
     }
 
-    /// Adds a node that is not there yet, and the ancestors that are missing.
-    fn add(&mut self, apex: &[u8], node: Node) {
-        let mut name: heapless::Vec<u8, NAME_BYTES_MAX> =
-            node.name().iter().copied().take(NAME_BYTES_MAX).collect();
-        self.insert(node);
-        while &*name != apex {
-            let is_wildcard = name.starts_with(b"\x01*");
-            name = parent_of(&name).iter().copied().collect();
-            let is_new = self.node_mut(&name).is_none();
+    /// Counts a new node with its parent, and makes the ancestors that are missing.
+    fn add_ancestors(&mut self, name: &[u8]) {
+        let mut name = name;
+        while name != &*self.apex {
+            let flag = wildcard_flag(name);
+            name = parent_of(name);
+            let is_new = self.nodes.find(key::hash_of(name), name).is_none();
             if is_new {
-                self.insert(Node::new(&name, &[], apex));
+                self.nodes.put(name, &[], &self.apex);
             }
-            if let Some(parent) = self.node_mut(&name) {
-                parent.children += 1;
-                parent.flags |= if is_wildcard { HAS_WILDCARD_CHILD } else { 0 };
-            }
+            self.nodes.adjust(name, 1, flag, 0);
             if !is_new {
                 return;
             }
@@ -190,21 +173,17 @@ impl Zone {
 
     /// Takes out a node that holds nothing and has no child, then its ancestors as far as the same
     /// has become true of them. The apex stays.
-    fn prune(&mut self, apex: &[u8], name: &[u8]) {
+    fn prune(&mut self, name: &[u8]) {
         let mut name = name;
-        while name != apex {
-            let hash = key::hash_of(name);
-            let Ok(entry) = self.nodes.find_entry(hash, |node| node.name() == name) else { return };
-            if entry.get().has(HAS_DATA) || entry.get().children > 0 {
+        while name != &*self.apex {
+            let node = self.nodes.find(key::hash_of(name), name);
+            if node.is_none_or(|node| node.has(HAS_DATA) || node.children() > 0) {
                 return;
             }
-            entry.remove();
-            let is_wildcard = name.starts_with(b"\x01*");
+            self.nodes.remove(name);
+            let flag = wildcard_flag(name);
             name = parent_of(name);
-            if let Some(parent) = self.node_mut(name) {
-                parent.children -= 1;
-                parent.flags &= if is_wildcard { !HAS_WILDCARD_CHILD } else { u8::MAX };
-            }
+            self.nodes.adjust(name, -1, 0, flag);
         }
     }
 
@@ -220,11 +199,7 @@ impl Zone {
         let mut encoded = Vec::new();
         node::encode_set(&denial, &self.apex, &mut encoded);
         self.denial_soa = encoded.into_boxed_slice();
-        let apex = std::mem::take(&mut self.apex);
-        if let Some(node) = self.node_mut(&apex) {
-            node.set(&sets, &apex);
-        }
-        self.apex = apex;
+        self.nodes.put(&self.apex, &sets, &self.apex);
     }
 
     /// The stored SOA, or one made for the zone, with the serial put in.
@@ -264,6 +239,11 @@ fn minimum_of(soa: &RrSet) -> u32 {
         .map_or(0, |minimum| u32::from_be_bytes(*minimum))
 }
 
+/// What a child of this name says about its parent.
+fn wildcard_flag(name: &[u8]) -> u8 {
+    if name.starts_with(b"\x01*") { HAS_WILDCARD_CHILD } else { 0 }
+}
+
 /// A wire name without its leftmost label; the root's parent is the root.
 fn parent_of(name: &[u8]) -> &[u8] {
     match name.split_first() {
@@ -294,12 +274,12 @@ mod tests {
     }
 
     /// Everything that an answer can depend on, in a form to compare.
-    fn picture(zones: &Zones) -> Vec<(Vec<u8>, Vec<u8>, u32, u8)> {
+    fn picture(zones: &Zones) -> Vec<(Vec<u8>, Vec<u8>)> {
         let nodes = zones.iter().flat_map(|zone| zone.nodes().map(move |node| (zone, node)));
         let mut all: Vec<_> = nodes
             .map(|(zone, node)| {
                 let key = [zone.apex_wire(), node.name(), &zone.denial_soa].concat();
-                (key, node.packed().to_vec(), node.children, node.flags)
+                (key, node.packed().to_vec())
             })
             .collect();
         all.sort();

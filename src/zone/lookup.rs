@@ -10,13 +10,13 @@ use crate::wire::Rtype;
 /// What a zone has at a name.
 pub enum Found<'z> {
     /// The name itself; a node without data is an empty non-terminal.
-    Exact(&'z Node),
+    Exact(Node<'z>),
     /// The wildcard at the closest encloser stands for it (RFC 4592 §3.3.1).
-    Wildcard(&'z Node),
+    Wildcard(Node<'z>),
     /// A zone cut at or above it, and the index of the cut among the labels of the name.
-    Delegation(&'z Node, usize),
+    Delegation(Node<'z>, usize),
     /// A DNAME strictly above it (RFC 6672 §3.2), and the index of its owner.
-    Dname(&'z Node, usize),
+    Dname(Node<'z>, usize),
     /// The name does not exist.
     NoName,
 }
@@ -50,7 +50,7 @@ impl Zone {
     }
 
     /// The wildcard of the closest encloser, which starts at label `index` of the name.
-    fn wildcard(&self, encloser: &Node, key: &Key, index: usize) -> Found<'_> {
+    fn wildcard(&self, encloser: Node<'_>, key: &Key, index: usize) -> Found<'_> {
         if !encloser.has(HAS_WILDCARD_CHILD) {
             return Found::NoName;
         }

@@ -15,6 +15,7 @@ mod change;
 pub mod key;
 pub mod lookup;
 pub mod node;
+mod nodes;
 
 use hashbrown::HashTable;
 

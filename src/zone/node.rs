@@ -1,8 +1,7 @@
-//! A node: one owner name and everything served there, encoded as it goes into a message, in one
-//! allocation.
+//! A node: one owner name and everything served there, encoded as it goes into a message.
 //!
 //! ```text
-//! packed  = name-length(1) name(lower-case wire) set*
+//! node    = length(4) children(4) flags(1) name-length(1) name(lower-case wire) set*
 //! set     = type(2) count(2) records-length(2) fixes(2) record* fix*
 //! record  = C0 0C  type(2) class(2) ttl(4) rdlength(2) rdata
 //! ```
@@ -10,7 +9,8 @@
 //! writer of a message overwrites it otherwise. Where RFC 3597 §4 allows compression, a name inside
 //! rdata that ends in the zone's apex stops before the apex and goes on with a pointer; `fix` is the
 //! place of that pointer within the records, for whoever knows where the apex stands in the message.
-//! Numbers of the set header and fixes are in native order, those of the records in network order.
+//! Numbers of the node, the set header and fixes are in native order, those of the records in
+//! network order.
 
 use crate::wire::name::wire_len;
 use crate::wire::{RrSet, Rtype};
@@ -31,65 +31,84 @@ pub const HAS_WILDCARD_CHILD: u8 = 4;
 /// The node holds at least one record; without it, it is an empty non-terminal.
 pub const HAS_DATA: u8 = 8;
 
-/// One owner name of a zone.
-pub struct Node {
-    packed: Box<[u8]>,
-    /// Names one label longer that exist below it, empty non-terminals among them.
-    pub children: u32,
-    /// `IS_CUT` and its fellows.
-    pub flags: u8,
+/// The node was written anew elsewhere.
+pub(super) const IS_DEAD: u8 = 128;
+
+/// Octets of a node before its name.
+const HEAD_BYTES: usize = 10;
+/// Where the number of children is.
+pub(super) const CHILDREN_AT: usize = 4;
+/// Where the flags are.
+pub(super) const FLAGS_AT: usize = 8;
+const NAME_LEN_AT: usize = 9;
+
+/// One owner name of a zone, borrowed from where it is packed.
+#[derive(Clone, Copy)]
+pub struct Node<'z>(&'z [u8]);
+
+/// Encodes a node for `name` (lower-case wire octets) that serves `sets` inside the zone of `apex`
+/// (lower-case wire octets). Of `flags` only what does not follow from the sets is taken.
+#[must_use]
+pub(super) fn pack(name: &[u8], sets: &[RrSet], apex: &[u8], children: u32, flags: u8) -> Vec<u8> {
+    let own = sets.iter().fold(flags & HAS_WILDCARD_CHILD, |flags, set| {
+        flags
+            | HAS_DATA
+            | match set.rtype {
+                Rtype::NS if name != apex => IS_CUT,
+                Rtype::DNAME => HAS_DNAME,
+                _ => 0,
+            }
+    });
+    let mut packed = Vec::with_capacity(HEAD_BYTES + name.len() + sets.len() * 64);
+    packed.extend_from_slice(&[0; 4]);
+    packed.extend_from_slice(&children.to_ne_bytes());
+    packed.push(own);
+    packed.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+    packed.extend_from_slice(name);
+    for set in sets {
+        encode_set(set, apex, &mut packed);
+    }
+    let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
+    packed[..4].copy_from_slice(&length.to_ne_bytes());
+    packed
 }
 
-impl Node {
-    /// A node for `name` (lower-case wire octets) that serves `sets`, inside the zone of `apex`
-    /// (lower-case wire octets).
-    #[must_use]
-    pub fn new(name: &[u8], sets: &[RrSet], apex: &[u8]) -> Self {
-        let mut node = Self { packed: Box::default(), children: 0, flags: 0 };
-        node.pack(name, sets, apex);
-        node
-    }
-
-    /// Serves exactly `sets` from now on; children and the wildcard flag stay.
-    pub fn set(&mut self, sets: &[RrSet], apex: &[u8]) {
-        let packed = std::mem::take(&mut self.packed);
-        self.pack(name_of(&packed), sets, apex);
-    }
-
-    fn pack(&mut self, name: &[u8], sets: &[RrSet], apex: &[u8]) {
-        let mut packed = Vec::with_capacity(1 + name.len() + sets.len() * 64);
-        packed.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-        packed.extend_from_slice(name);
-        for set in sets {
-            encode_set(set, apex, &mut packed);
-        }
-        self.packed = packed.into_boxed_slice();
-        self.flags &= HAS_WILDCARD_CHILD;
-        for set in sets {
-            self.flags |= HAS_DATA
-                | match set.rtype {
-                    Rtype::NS if name != apex => IS_CUT,
-                    Rtype::DNAME => HAS_DNAME,
-                    _ => 0,
-                };
-        }
+impl<'z> Node<'z> {
+    /// The node that `octets` starts with.
+    pub(super) fn at(octets: &'z [u8]) -> Self {
+        let length = octets.first_chunk().map_or(0, |length| u32::from_ne_bytes(*length));
+        Self(octets.get(..length as usize).unwrap_or(&[]))
     }
 
     /// The owner name: lower-case wire octets.
     #[must_use]
-    pub fn name(&self) -> &[u8] {
-        name_of(&self.packed)
+    pub fn name(self) -> &'z [u8] {
+        let length = self.0.get(NAME_LEN_AT).copied().unwrap_or_default();
+        self.0.get(HEAD_BYTES..HEAD_BYTES + usize::from(length)).unwrap_or(&[])
+    }
+
+    /// Names one label longer that exist below it, empty non-terminals among them.
+    #[must_use]
+    pub fn children(self) -> u32 {
+        let octets = self.0.get(CHILDREN_AT..).and_then(|tail| tail.first_chunk());
+        octets.map_or(0, |children| u32::from_ne_bytes(*children))
+    }
+
+    /// `IS_CUT` and its fellows.
+    #[must_use]
+    pub fn flags(self) -> u8 {
+        self.0.get(FLAGS_AT).copied().unwrap_or_default()
     }
 
     /// Is the flag, or any of the flags, set?
     #[must_use]
-    pub fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+    pub fn has(self, flag: u8) -> bool {
+        self.flags() & flag != 0
     }
 
     /// What is served here, by ascending type.
-    pub fn sets(&self) -> impl Iterator<Item = Set<'_>> {
-        let mut rest = self.packed.get(1 + self.name().len()..).unwrap_or(&[]);
+    pub fn sets(self) -> impl Iterator<Item = Set<'z>> {
+        let mut rest = self.0.get(HEAD_BYTES + self.name().len()..).unwrap_or(&[]);
         std::iter::from_fn(move || {
             let (set, after) = Set::split_from(rest)?;
             rest = after;
@@ -99,25 +118,15 @@ impl Node {
 
     /// The records of one type.
     #[must_use]
-    pub fn find(&self, rtype: Rtype) -> Option<Set<'_>> {
+    pub fn find(self, rtype: Rtype) -> Option<Set<'z>> {
         self.sets().find(|set| set.rtype == rtype)
     }
 
-    /// Octets on the heap.
+    /// All octets: equal for equal contents.
     #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        self.packed.len()
+    pub fn packed(self) -> &'z [u8] {
+        self.0
     }
-
-    /// The packed octets: equal for equal contents, which is what tests compare.
-    #[must_use]
-    pub fn packed(&self) -> &[u8] {
-        &self.packed
-    }
-}
-
-fn name_of(packed: &[u8]) -> &[u8] {
-    packed.split_first().and_then(|(&len, rest)| rest.get(..usize::from(len))).unwrap_or(&[])
 }
 
 /// The encoded records of one owner and type, borrowed from a node.
@@ -287,7 +296,8 @@ mod tests {
         let apex = b"\x03lab\x04test\0";
         let mx = set(Rtype::MX, &[b"\0\x0A\x04mail\x03LAB\x04test\0", b"\0\x14\x02mx\x03org\0"]);
         let srv = set(Rtype::SRV, &[b"\0\0\0\0\0\x35\x04mail\x03lab\x04test\0"]);
-        let node = Node::new(apex, &[mx, srv], apex);
+        let packed = pack(apex, &[mx, srv], apex, 0, 0);
+        let node = Node::at(&packed);
         assert_eq!(node.name(), apex);
         let mx = node.find(Rtype::MX).unwrap();
         assert_eq!((mx.count, mx.ttl()), (2, 300_u32.to_be_bytes()));
@@ -304,7 +314,8 @@ mod tests {
     #[test]
     fn a_set_that_16_bits_cannot_count_loses_its_tail_not_its_shape() {
         let big = vec![7_u8; 40_000];
-        let node = Node::new(b"\0", &[set(Rtype::TXT, &[&big, &big])], b"\0");
+        let packed = pack(b"\0", &[set(Rtype::TXT, &[&big, &big])], b"\0", 0, 0);
+        let node = Node::at(&packed);
         let txt = node.find(Rtype::TXT).unwrap();
         assert_eq!((txt.count, txt.each().count()), (1, 1));
     }

@@ -142,7 +142,7 @@ fn target_problem(zone: &Zone, owner: &Name, rtype: Rtype, target: &[u8]) -> Opt
     let apex_labels = Key::from_wire(zone.apex_wire())?.label_count();
     let apex = key.label_count().checked_sub(apex_labels)?;
     let has_address =
-        |node: &Node| node.find(Rtype::A).is_some() || node.find(Rtype::AAAA).is_some();
+        |node: Node<'_>| node.find(Rtype::A).is_some() || node.find(Rtype::AAAA).is_some();
     match zone.lookup(&key, apex, Rtype::A) {
         Found::Exact(node) | Found::Wildcard(node) if node.find(Rtype::CNAME).is_some() => {
             Some(format!("{name} is an alias: it has a CNAME (RFC 2181 §10.3)."))
