@@ -88,9 +88,23 @@ pub enum KeyPlace {
 /// What a data directory and the operator's key say together.
 pub(super) enum Found {
     /// The slot, opened.
-    DataKey(Key),
+    DataKey(Opened),
     /// Neither slot nor database; the key, unless it is still to be made.
     Nothing(Option<Material>),
+}
+
+/// An opened slot: its octets and what was sealed in them.
+pub(super) struct Opened {
+    slot: Vec<u8>,
+    pub(super) data_key: Key,
+}
+
+impl Opened {
+    /// Whether the slot on the disk is still the one that was opened.
+    pub(super) fn is_current(&self, dir: &Path) -> Result<bool, OpenError> {
+        let slot = read_start(&dir.join(SLOT_NAME), SLOT_BYTES + 1)?;
+        Ok(slot.is_some_and(|slot| slot == self.slot))
+    }
 }
 
 /// Reads the directory, which may be absent, and the operator's key. Changes nothing.
@@ -110,7 +124,10 @@ pub(super) fn look(dir: &Path, source: &KeySource) -> Result<Found, OpenError> {
     }
     let material = Material::load(source, dir)?;
     match (slot, material) {
-        (Some(slot), Some(material)) => unseal(&slot, &material, &slot_path).map(Found::DataKey),
+        (Some(slot), Some(material)) => {
+            let data_key = unseal(&slot, &material, &slot_path)?;
+            Ok(Found::DataKey(Opened { slot, data_key }))
+        }
         (Some(_), None) => {
             Err(OpenError::MissingKey { dir: dir.to_owned(), expected: key_file_beside(dir)? })
         }

@@ -75,17 +75,28 @@ impl Running {
 /// One line that says what to do; nothing on disk was changed.
 pub fn open<E: Send + 'static>(dir: &Path, key: KeySource) -> Result<Opened<E>, OpenError> {
     let dir = &std::path::absolute(dir).map_err(file_error("find", dir))?;
-    let key = &key;
-    let found = keyslot::look(dir, key)?;
+    let found = keyslot::look(dir, &key)?;
+    open_found(dir, &key, found)
+}
+
+/// The rest of [`open`]. `found` was seen without the lock.
+fn open_found<E: Send + 'static>(
+    dir: &Path,
+    key: &KeySource,
+    found: Found,
+) -> Result<Opened<E>, OpenError> {
     // Dropped on an early return, it takes back what this start made; the lock goes after it.
     let (lock, mut made) = lock(dir)?;
+    let lock = Arc::new(lock);
     let found = match found {
-        // Without the lock, another process may have made what was missing.
-        Found::Nothing(_) => keyslot::look(dir, key)?,
-        found @ Found::DataKey(_) => found,
+        // The usual start derives the slot's key once.
+        Found::DataKey(opened) if opened.is_current(dir)? => Found::DataKey(opened),
+        // Before we had the lock, another start may have made what was missing, or failed and
+        // taken back what it had made: what was seen then is on no disk.
+        _ => keyslot::look(dir, key)?,
     };
     let data_key = match found {
-        Found::DataKey(data_key) => data_key,
+        Found::DataKey(opened) => opened.data_key,
         Found::Nothing(material) => keyslot::create(dir, material, &mut made)?,
     };
     let [data, auxiliary] = DATABASE_NAMES.map(|name| dir.join(name));
@@ -102,16 +113,15 @@ pub fn open<E: Send + 'static>(dir: &Path, key: KeySource) -> Result<Opened<E>, 
     let log = connect(&auxiliary, &database_key)?;
     migrate::auxiliary(&log).map_err(database_error("bring up to date", &auxiliary))?;
     drop(log);
-    if first_start {
-        keyslot::sync_folder(&data)?;
-    }
+    // Not only where this start made the files: a killed one may have, and have answered nobody.
+    keyslot::sync_folder(&data)?;
 
     let key_place = keyslot::place(dir, key, &made)?;
     let subkeys = Subkeys {
         files: keyslot::subkey(&data_key, "files"),
         cookies: keyslot::subkey(&data_key, "cookies"),
     };
-    let (store, committed, running) = start(connection, readers, schema, lock)
+    let (store, committed, running) = start(connection, readers, schema, &lock)
         .map_err(file_error("start the threads of", dir))?;
     made.keep();
     Ok(Opened { store, committed, running, first_start, key_place, subkeys })
@@ -253,15 +263,14 @@ fn start<E: Send + 'static>(
     connection: Connection,
     readers: Vec<Connection>,
     schema: Arc<crate::model::Schema>,
-    lock: File,
+    lock: &Arc<File>,
 ) -> io::Result<(Store<E>, Receiver<Committed<E>>, Running)> {
     let (writes, write_queue) = bounded(WRITE_QUEUE_JOBS_MAX);
     let (reads, read_queue) = bounded(READ_QUEUE_JOBS_MAX);
     let (publish, committed) = bounded(WRITE_GROUP_JOBS_MAX);
-    let lock = Arc::new(lock);
     let mut threads = Vec::with_capacity(1 + READERS);
     for reader in readers {
-        let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(&lock));
+        let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(lock));
         let name = format!("store-read-{}", threads.len());
         threads.push(thread::Builder::new().name(name).stack_size(STORE_STACK_BYTES).spawn(
             move || {
@@ -271,7 +280,7 @@ fn start<E: Send + 'static>(
             },
         )?);
     }
-    let writer_schema = Arc::clone(&schema);
+    let (writer_schema, lock) = (Arc::clone(&schema), Arc::clone(lock));
     threads.push(
         thread::Builder::new().name("store-write".into()).stack_size(STORE_STACK_BYTES).spawn(
             move || {
@@ -295,7 +304,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{KeySource, OpenError};
+    use super::{KeySource, OpenError, keyslot, open_found};
     use crate::store::error::chain;
     use crate::store::fixture::{TestDir, TestStore};
     use crate::store::secret::Secret;
@@ -501,6 +510,30 @@ mod tests {
                 assert_eq!(fs::read(dir.data().join("keyslot")).unwrap(), slot);
             }
         }
+    }
+
+    #[test]
+    fn a_slot_that_a_failed_start_took_back_before_we_had_the_lock_is_not_trusted() {
+        let dir = made();
+        let key = KeySource::Beside;
+        let found = keyslot::look(&dir.data(), &key).unwrap();
+        for name in ["data/data.db", "data/auxiliary.db", "data/keyslot", "data/lock", "data.key"] {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        let opened = open_found::<u32>(&dir.data(), &key, found).unwrap();
+        assert!(opened.first_start);
+        opened.store.close();
+        opened.running.join().unwrap();
+        TestStore::open(&dir.data()).close();
+
+        let (dir, other) = (made(), made());
+        let found = keyslot::look(&dir.data(), &key).unwrap();
+        for name in ["data/data.db", "data/auxiliary.db", "data/keyslot", "data.key"] {
+            fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+        }
+        let opened = open_found::<u32>(&dir.data(), &key, found).unwrap();
+        opened.store.close();
+        opened.running.join().unwrap();
     }
 
     #[test]
