@@ -153,6 +153,11 @@ pub const DATABASE_STATEMENTS_MAX: usize = 24;
 pub const WAL_CHECKPOINT_PAGES: u32 = 1000;
 /// What a WAL that grew in a large transaction is cut back to.
 pub const WAL_KEPT_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Bytes of a WAL at which readers wait once until it is cut: those that overlap would let it grow
+/// for ever.
+pub const WAL_BYTES_MAX: u64 = 4 * WAL_KEPT_BYTES_MAX as u64;
+/// How long the writer then waits for readers that are not ours.
+pub const WAL_CUT_BUSY_MS_MAX: u64 = 50;
 /// Who else reads the database (a backup of the files, say) may hold us up this long.
 pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 

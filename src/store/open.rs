@@ -17,6 +17,7 @@ use smol::channel::{Receiver, bounded};
 use zeroize::Zeroizing;
 
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
+use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
 use super::{Committed, OpenError, Store, StoreError, collections, migrate, reader, writer};
 use crate::limits::{
@@ -121,7 +122,7 @@ fn open_found<E: Send + 'static>(
         files: keyslot::subkey(&data_key, "files"),
         cookies: keyslot::subkey(&data_key, "cookies"),
     };
-    let (store, committed, running) = start(connection, readers, schema, &lock)
+    let (store, committed, running) = start(&data, connection, readers, schema, &lock)
         .map_err(file_error("start the threads of", dir))?;
     made.keep();
     Ok(Opened { store, committed, running, first_start, key_place, subkeys })
@@ -260,6 +261,7 @@ fn database_error(
 
 /// Starts the three threads. Each holds the lock file, so the lock ends with the last of them.
 fn start<E: Send + 'static>(
+    database: &Path,
     connection: Connection,
     readers: Vec<Connection>,
     schema: Arc<crate::model::Schema>,
@@ -268,24 +270,27 @@ fn start<E: Send + 'static>(
     let (writes, write_queue) = bounded(WRITE_QUEUE_JOBS_MAX);
     let (reads, read_queue) = bounded(READ_QUEUE_JOBS_MAX);
     let (publish, committed) = bounded(WRITE_GROUP_JOBS_MAX);
+    let gate = Arc::new(Gate::new(()));
     let mut threads = Vec::with_capacity(1 + READERS);
     for reader in readers {
         let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(lock));
+        let gate = Arc::clone(&gate);
         let name = format!("store-read-{}", threads.len());
         threads.push(thread::Builder::new().name(name).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                reader::run(&reader, &schema, &queue);
+                reader::run(&reader, &schema, &queue, &gate);
                 drop(reader);
             },
         )?);
     }
+    let wal = writer::Wal::new(database, gate);
     let (writer_schema, lock) = (Arc::clone(&schema), Arc::clone(lock));
     threads.push(
         thread::Builder::new().name("store-write".into()).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                writer::run(&connection, &writer_schema, &write_queue, &publish);
+                writer::run(&connection, &writer_schema, &write_queue, &publish, wal);
                 // Best done here, where the key is; a WAL that stays is read at the next start.
                 if let Err(error) =
                     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
