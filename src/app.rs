@@ -169,10 +169,18 @@ async fn stop_signal(mut signals: Signals) -> Result<(), Error> {
 /// Brings each commit into the index and then lets its caller know, in commit order.
 async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) {
     while let Ok(mut done) = committed.recv().await {
+        let mut replaced = Vec::new();
         for event in done.events.drain(..) {
-            publish::apply(&mut zones.borrow_mut(), event);
+            replaced.extend(publish::apply(&mut zones.borrow_mut(), event));
         }
         done.finish();
+        if !replaced.is_empty() {
+            smol::unblock(move || {
+                drop(replaced);
+                sys::trim_memory();
+            })
+            .detach();
+        }
     }
 }
 
@@ -215,7 +223,7 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
         );
     }
     for zone in loaded {
-        zones.borrow_mut().replace(zone);
+        drop(zones.borrow_mut().replace(zone));
     }
     if unnumbered.is_empty() {
         return Ok(());

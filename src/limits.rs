@@ -147,6 +147,8 @@ pub const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 pub const STORE_STACK_BYTES: usize = 512 * 1024;
 /// Page cache of a connection. More bought no speed and cost resident memory.
 pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Page cache of the writer during an import: a hundred thousand records and their indexes.
+pub const DATABASE_CACHE_LARGE_KIB: u32 = 32 * 1024;
 /// Compiled statements that a connection keeps.
 pub const DATABASE_STATEMENTS_MAX: usize = 24;
 /// Pages in the WAL at which the writer moves them into the database file after a commit: 4 MiB.
@@ -246,6 +248,8 @@ pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 
 /// Records of an import that break a rule are all counted, and named up to here.
 pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// Rows that an import writes with the usual page cache.
+pub const IMPORT_SMALL_WRITES_MAX: usize = 256;
 /// What a check finds is all counted, and named up to here for each kind.
 pub const CHECK_NAMED_MAX: usize = 1000;
 

@@ -34,7 +34,8 @@ use super::StoreError;
 use super::error::{chain, sqlite};
 use super::reader::{Gate, Reader};
 use crate::limits::{
-    DATABASE_BUSY_MS_MAX, WAL_BYTES_MAX, WAL_CUT_BUSY_MS_MAX, WRITE_GROUP_JOBS_MAX,
+    DATABASE_BUSY_MS_MAX, DATABASE_CACHE_KIB, DATABASE_CACHE_LARGE_KIB, WAL_BYTES_MAX,
+    WAL_CUT_BUSY_MS_MAX, WRITE_GROUP_JOBS_MAX,
 };
 use crate::model::Schema;
 
@@ -56,6 +57,7 @@ pub(super) struct Verdict {
 pub struct Tx<'c, E> {
     reader: Reader<'c>,
     events: Vec<E>,
+    has_large_cache: bool,
 }
 
 impl<'c, E> Tx<'c, E> {
@@ -64,10 +66,20 @@ impl<'c, E> Tx<'c, E> {
         self.events.push(event);
     }
 
+    /// Gives the transaction a large page cache: for a job that touches so many pages that a small
+    /// one would write and read them again and again. The writer takes it back after the commit.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn expect_many_pages(&mut self) -> Result<(), StoreError> {
+        self.has_large_cache = true;
+        set_cache(self.connection, DATABASE_CACHE_LARGE_KIB)
+    }
+
     /// The verbs on a connection of the test's own, outside of any transaction.
     #[cfg(test)]
     pub(super) fn for_test(connection: &'c Connection, schema: &'c Arc<Schema>) -> Self {
-        Self { reader: Reader { connection, schema }, events: Vec::new() }
+        Self { reader: Reader { connection, schema }, events: Vec::new(), has_large_cache: false }
     }
 }
 
@@ -169,14 +181,17 @@ fn commit_group<E>(
     jobs: impl Iterator<Item = Job<E>>,
 ) -> Vec<Committed<E>> {
     let mut group = Vec::new();
+    let mut has_large_cache = false;
     let mut outcome = begin(connection);
     for job in jobs {
         if let Err(failure) = &outcome {
             (job(Err(failure.clone())).reply)(None);
             continue;
         }
-        let mut tx = Tx { reader: Reader { connection, schema }, events: Vec::new() };
+        let reader = Reader { connection, schema };
+        let mut tx = Tx { reader, events: Vec::new(), has_large_cache: false };
         let (verdict, undone) = run_job(connection, job, &mut tx);
+        has_large_cache |= tx.has_large_cache;
         let events = if verdict.keep { tx.events } else { Vec::new() };
         group.push(Committed { events, reply: verdict.reply });
         if undone.is_err() {
@@ -185,7 +200,13 @@ fn commit_group<E>(
             break;
         }
     }
-    let Err(failure) = outcome.and_then(|()| execute(connection, "COMMIT")) else { return group };
+    let outcome = outcome.and_then(|()| execute(connection, "COMMIT"));
+    if has_large_cache
+        && let Err(error) = set_cache(connection, DATABASE_CACHE_KIB)
+    {
+        log::warn!("cannot shrink the page cache; error={}", chain(&error));
+    }
+    let Err(failure) = outcome else { return group };
     log::error!("a transaction failed; jobs={} error={}", group.len(), chain(&failure));
     if !connection.is_autocommit()
         && let Err(error) = execute(connection, "ROLLBACK")
@@ -196,6 +217,12 @@ fn commit_group<E>(
         (done.reply)(Some(failure.clone()));
     }
     Vec::new()
+}
+
+fn set_cache(connection: &Connection, kib: u32) -> Result<(), StoreError> {
+    connection
+        .execute_batch(&format!("PRAGMA cache_size = -{kib}; PRAGMA shrink_memory"))
+        .map_err(sqlite("set the page cache"))
 }
 
 fn begin(connection: &Connection) -> Result<(), StoreError> {
@@ -426,6 +453,28 @@ mod tests {
         });
         let events = opened.close();
         assert_eq!(events, (0..200).filter(|i| i % 3 != 0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_large_page_cache_ends_with_its_transaction() {
+        let db = in_memory();
+        let cache = |connection: &Connection| -> i64 {
+            connection.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap()
+        };
+        let (done, _) = group(
+            &db,
+            &[|tx| {
+                tx.expect_many_pages()?;
+                let size: i64 = tx
+                    .connection
+                    .query_row("PRAGMA cache_size", [], |row| row.get(0))
+                    .unwrap();
+                assert_eq!(size, -i64::from(crate::limits::DATABASE_CACHE_LARGE_KIB));
+                Err(StoreError::Closed)
+            }],
+        );
+        assert_eq!(done.len(), 1);
+        assert_eq!(cache(&db.0), -i64::from(crate::limits::DATABASE_CACHE_KIB));
     }
 
     #[test]
