@@ -20,12 +20,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
 use smol::stream::StreamExt;
-use smol::{Async, LocalExecutor, Task};
+use smol::{Async, LocalExecutor, Task, Timer};
 
 use self::passes::Passes;
 use crate::auth::password::Passwords;
@@ -36,13 +37,17 @@ use crate::dns::bind::{BindError, Listeners};
 use crate::dns::respond::{Transport, respond};
 use crate::dns::stats::Stats;
 use crate::dns::{self, tcp, udp};
-use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED, TTL_SECS_DEFAULT};
+use crate::limits::{
+    CONTROL_SEARCH_SECS_MAX, DNS_TCP_CONNECTIONS_MAX, LOCK_PAUSE_MS, OPEN_FILES_RESERVED,
+    TTL_SECS_DEFAULT,
+};
 use crate::publish::{self, Event, Load, Loaded, RefusedRow};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
 use crate::store::{
-    self, Committed, JobError, KeyPlace, OpenError, Opened, Running, Store, StoreError, zone_key,
+    self, Committed, JobError, KeyPlace, KeySource, OpenError, Opened, Running, Store, StoreError,
+    zone_key,
 };
 use crate::zone::Zones;
 use crate::{api, clock, http, sys};
@@ -99,12 +104,30 @@ pub fn run(invocation: Invocation, output: &mut impl Write) -> Result<(), Error>
     }
 }
 
-fn open_store(data: &Data) -> Result<Opened<Event>, Error> {
-    let Data { dir, encryption_env, key_file } = data;
-    let source = store::key_source(encryption_env.as_deref(), key_file.as_deref(), |name| {
+/// Where the command line and the environment say that the key is.
+fn key_source(data: &Data) -> Result<KeySource, Error> {
+    let Data { encryption_env, key_file, .. } = data;
+    Ok(store::key_source(encryption_env.as_deref(), key_file.as_deref(), |name| {
         std::env::var_os(name)
-    })?;
-    Ok(store::open(dir, source)?)
+    })?)
+}
+
+/// Opens the store for a server. A command may hold its lock for a moment; another server holds it
+/// for good, and is told at once by the socket that it listens on.
+fn open_store(data: &Data) -> Result<Opened<Event>, Error> {
+    let deadline = Instant::now() + Duration::from_secs(CONTROL_SEARCH_SECS_MAX);
+    let key = key_source(data)?;
+    loop {
+        match store::open(&data.dir, key.clone()) {
+            Err(OpenError::Locked { .. })
+                if Instant::now() < deadline
+                    && matches!(control::client::connect(&data.dir), Ok(None)) =>
+            {
+                smol::block_on(Timer::after(Duration::from_millis(LOCK_PAUSE_MS)));
+            }
+            result => return Ok(result?),
+        }
+    }
 }
 
 /// The recipe of a server's life.

@@ -241,8 +241,11 @@ pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
 pub const CONTROL_CONNECTIONS_MAX: usize = 4;
 /// How long one side waits for the other to send or to take the next frame.
 pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
-/// How long the command line looks for the server that holds the lock, or for the lock.
+/// How long the command line looks for the server that holds the lock, or for the lock; and a server
+/// for the lock that a command holds.
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+/// Pause between two attempts to take the lock.
+pub const LOCK_PAUSE_MS: u64 = 20;
 
 // ---- Zone files ---------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@
 //! it over `<dir>/control.sock` ([`server`]), because only one process writes to a data directory;
 //! when none runs, the command line opens the store and calls [`execute`] itself.
 //!
-//! The socket lies in a directory of mode 0700, has mode 0600, and its peer must be the server's
-//! own user or root; so whoever speaks here could read the files as well, and needs no key. What
+//! The socket has mode 0600 from the moment it is there, whatever the mode of its directory, and its
+//! peer must be the server's own user or root; so whoever speaks here could read the files as well, and needs no key. What
 //! is said is bounded ([`frame`]) and never names a file to be opened.
 
 pub mod client;

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, pbkdf2};
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::OpenError;
@@ -157,7 +157,7 @@ pub(super) fn create(
 pub(super) fn place(dir: &Path, source: &KeySource, made: &Made) -> Result<KeyPlace, OpenError> {
     Ok(match source {
         KeySource::Env { name, .. } => KeyPlace::Env { name: name.clone() },
-        KeySource::File { path } => KeyPlace::File { path: path.clone() },
+        KeySource::File { path } | KeySource::Content { path, .. } => KeyPlace::File { path: path.clone() },
         KeySource::Beside => {
             let path = key_file_beside(dir)?;
             let made = made.paths.contains(&path);
@@ -330,9 +330,13 @@ pub(super) fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::E
     move |source| OpenError::File { action, path: path.to_owned(), source }
 }
 
-/// The first `bytes_max` bytes of a file; `None` when there is none.
+/// For opening files in the data directory: root may serve a directory of somebody who could have
+/// put a link in it to what root alone may touch.
+pub(super) const NO_LINKS: i32 = OFlags::NOFOLLOW.bits() as i32;
+
+/// The first `bytes_max` bytes of a file that is no link; `None` when there is none.
 fn read_start(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, OpenError> {
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(NO_LINKS).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(file_error("read", path)(error)),

@@ -3,7 +3,7 @@
 //! What is on the disk and in which order it comes there: `keyslot`. Here are the lock, the
 //! connections and the threads.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,10 @@ fn open_found<E: Send + 'static>(
         Found::DataKey(opened) => opened.data_key,
         Found::Nothing(material) => keyslot::create(dir, material, &mut made)?,
     };
-    let [data, auxiliary] = DATABASE_NAMES.map(|name| dir.join(name));
+    // SQLite refuses links anywhere in a path: those on the way to the directory are the operator's,
+    // those in it may be of whoever owns it.
+    let real = &fs::canonicalize(dir).map_err(file_error("find", dir))?;
+    let [data, auxiliary] = DATABASE_NAMES.map(|name| real.join(name));
     let first_start = create_database(&data, &mut made)?;
     create_database(&auxiliary, &mut made)?;
 
@@ -146,6 +149,7 @@ fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(keyslot::NO_LINKS)
         .open(&path)
         .map_err(file_error("create", &path))?;
     if !existed {
@@ -163,7 +167,7 @@ fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
         }
     }
     // Another start that failed may have removed the file between our open and our lock.
-    let (ours, theirs) = (file.metadata(), std::fs::metadata(&path));
+    let (ours, theirs) = (file.metadata(), fs::symlink_metadata(&path));
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) => {}
         _ => {
@@ -189,7 +193,7 @@ fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let metadata = std::fs::metadata(path).map_err(file_error("read", path))?;
+            let metadata = fs::symlink_metadata(path).map_err(file_error("read", path))?;
             Ok(metadata.len() == 0)
         }
         Err(error) => Err(file_error("create", path)(error)),
@@ -199,7 +203,9 @@ fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
 /// Opens a connection that can write; its key comes first.
 fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
     // One thread uses a connection at a time. No URI: a `?` in a path is a character.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let failed = |action| database_error(action, path);
     let connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
     let hex = Zeroizing::new(HEXLOWER.encode(key.as_slice()));
@@ -406,6 +412,12 @@ mod tests {
         let opened = TestStore::open_with(&dir.data(), file(&elsewhere)).unwrap();
         assert_eq!(opened.names(), ["www.example.com."]);
         opened.close();
+        // Read by one user, it opens for another that may not read it.
+        let read = file(&elsewhere).read().unwrap();
+        fs::remove_file(&elsewhere).unwrap();
+        let opened = TestStore::open_with(&dir.data(), read).unwrap();
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
         assert!(!dir.path().join("data.key").exists());
     }
 
@@ -539,6 +551,29 @@ mod tests {
         let opened = open_found::<u32>(&dir.data(), &key, found).unwrap();
         opened.store.close();
         opened.running.join().unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_directory_is_not_followed_and_one_to_it_is() {
+        for name in ["lock", "keyslot", "data.db", "auxiliary.db"] {
+            let dir = made();
+            let (file, elsewhere) = (dir.data().join(name), dir.path().join("elsewhere"));
+            fs::rename(&file, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+            let opened = TestStore::open_with(&dir.data(), KeySource::Beside);
+            assert!(opened.is_err(), "{name}");
+        }
+        let dir = TestDir::new();
+        fs::create_dir(dir.data()).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("made"), dir.data().join("lock")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "lock");
+
+        let dir = made();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.data(), &link).unwrap();
+        let opened = TestStore::open_with(&link, file(&dir.path().join("data.key"))).unwrap();
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
     }
 
     #[test]
