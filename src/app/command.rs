@@ -15,7 +15,7 @@ use smol::{LocalExecutor, Timer};
 
 use super::{Error, key_source};
 use crate::auth::password::Passwords;
-use crate::config::{Action, Data, SuperuserVerb};
+use crate::config::{Action, Data, Password, SuperuserVerb};
 use crate::control::records::Encoder;
 use crate::control::{Command, CommandError, Context, Request, client, execute};
 use crate::limits::{
@@ -52,7 +52,7 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
         Action::Superuser { verb, email, password } => {
             let password = match (verb, password) {
                 (SuperuserVerb::Delete, _) => None,
-                (_, Some(password)) => Some(password),
+                (_, Some(Password(text))) => Some(text),
                 (_, None) => Some(read_password().map_err(Error::Password)?),
             };
             vec![Command::Superuser { verb, email, password }.into()]

@@ -157,7 +157,9 @@ pub(super) fn create(
 pub(super) fn place(dir: &Path, source: &KeySource, made: &Made) -> Result<KeyPlace, OpenError> {
     Ok(match source {
         KeySource::Env { name, .. } => KeyPlace::Env { name: name.clone() },
-        KeySource::File { path } | KeySource::Content { path, .. } => KeyPlace::File { path: path.clone() },
+        KeySource::File { path } | KeySource::Content { path, .. } => {
+            KeyPlace::File { path: path.clone() }
+        }
         KeySource::Beside => {
             let path = key_file_beside(dir)?;
             let made = made.paths.contains(&path);

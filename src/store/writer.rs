@@ -201,9 +201,7 @@ fn commit_group<E>(
         }
     }
     let outcome = outcome.and_then(|()| execute(connection, "COMMIT"));
-    if has_large_cache
-        && let Err(error) = set_cache(connection, DATABASE_CACHE_KIB)
-    {
+    if has_large_cache && let Err(error) = set_cache(connection, DATABASE_CACHE_KIB) {
         log::warn!("cannot shrink the page cache; error={}", chain(&error));
     }
     let Err(failure) = outcome else { return group };
@@ -465,10 +463,8 @@ mod tests {
             &db,
             &[|tx| {
                 tx.expect_many_pages()?;
-                let size: i64 = tx
-                    .connection
-                    .query_row("PRAGMA cache_size", [], |row| row.get(0))
-                    .unwrap();
+                let size: i64 =
+                    tx.connection.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap();
                 assert_eq!(size, -i64::from(crate::limits::DATABASE_CACHE_LARGE_KIB));
                 Err(StoreError::Closed)
             }],
