@@ -20,12 +20,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
 use smol::channel::{Receiver, Sender};
 use smol::future::or;
 use smol::stream::StreamExt;
-use smol::{Async, LocalExecutor, Task};
+use smol::{Async, LocalExecutor, Task, Timer};
 
 use self::passes::Passes;
 use crate::auth::password::Passwords;
@@ -36,13 +37,17 @@ use crate::dns::bind::{BindError, Listeners};
 use crate::dns::respond::{Transport, respond};
 use crate::dns::stats::Stats;
 use crate::dns::{self, tcp, udp};
-use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED, TTL_SECS_DEFAULT};
+use crate::limits::{
+    CONTROL_SEARCH_SECS_MAX, DNS_TCP_CONNECTIONS_MAX, LOCK_PAUSE_MS, OPEN_FILES_RESERVED,
+    TTL_SECS_DEFAULT,
+};
 use crate::publish::{self, Event, Load, Loaded, RefusedRow};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
 use crate::store::{
-    self, Committed, JobError, KeyPlace, OpenError, Opened, Store, StoreError, zone_key,
+    self, Committed, JobError, KeyPlace, KeySource, OpenError, Opened, Running, Store, StoreError,
+    zone_key,
 };
 use crate::zone::Zones;
 use crate::{api, clock, http, sys};
@@ -99,12 +104,30 @@ pub fn run(invocation: Invocation, output: &mut impl Write) -> Result<(), Error>
     }
 }
 
-fn open_store(data: &Data) -> Result<Opened<Event>, Error> {
-    let Data { dir, encryption_env, key_file } = data;
-    let source = store::key_source(encryption_env.as_deref(), key_file.as_deref(), |name| {
+/// Where the command line and the environment say that the key is.
+fn key_source(data: &Data) -> Result<KeySource, Error> {
+    let Data { encryption_env, key_file, .. } = data;
+    Ok(store::key_source(encryption_env.as_deref(), key_file.as_deref(), |name| {
         std::env::var_os(name)
-    })?;
-    Ok(store::open(dir, source)?)
+    })?)
+}
+
+/// Opens the store for a server. A command may hold its lock for a moment; another server holds it
+/// for good, and is told at once by the socket that it listens on.
+fn open_store(data: &Data) -> Result<Opened<Event>, Error> {
+    let deadline = Instant::now() + Duration::from_secs(CONTROL_SEARCH_SECS_MAX);
+    let key = key_source(data)?;
+    loop {
+        match store::open(&data.dir, key.clone()) {
+            Err(OpenError::Locked { .. })
+                if Instant::now() < deadline
+                    && matches!(control::client::connect(&data.dir), Ok(None)) =>
+            {
+                smol::block_on(Timer::after(Duration::from_millis(LOCK_PAUSE_MS)));
+            }
+            result => return Ok(result?),
+        }
+    }
 }
 
 /// The recipe of a server's life.
@@ -115,7 +138,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
     let passes = Passes::default();
     let life = async {
         let zones = Rc::new(RefCell::new(Zones::new()));
-        let mut pump = executor.spawn(pump(committed, Rc::clone(&zones)));
+        let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
         load_zones(&store, &zones).await?;
         sys::trim_memory();
         make_first_zone(&store).await?;
@@ -141,9 +164,22 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         result
     };
     let result = smol::block_on(passes.run(&executor, life));
-    store.close();
-    running.join().map_err(Error::Store)?;
+    end(&store, &committed, running)?;
     result
+}
+
+/// Waits for the store's threads. What was committed and not yet received is dropped with its
+/// replies: a life that ended in an error has nobody to publish it, and a writer that waits for
+/// somebody would wait for ever. The next start finds it in the database.
+fn end(
+    store: &Store<Event>,
+    committed: &Receiver<Committed<Event>>,
+    running: Running,
+) -> Result<(), Error> {
+    store.close();
+    committed.close();
+    while committed.try_recv().is_ok() {}
+    running.join().map_err(Error::Store)
 }
 
 /// Waits for the request to stop.
@@ -156,10 +192,18 @@ async fn stop_signal(mut signals: Signals) -> Result<(), Error> {
 /// Brings each commit into the index and then lets its caller know, in commit order.
 async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) {
     while let Ok(mut done) = committed.recv().await {
+        let mut replaced = Vec::new();
         for event in done.events.drain(..) {
-            publish::apply(&mut zones.borrow_mut(), event);
+            replaced.extend(publish::apply(&mut zones.borrow_mut(), event));
         }
         done.finish();
+        if !replaced.is_empty() {
+            smol::unblock(move || {
+                drop(replaced);
+                sys::trim_memory();
+            })
+            .detach();
+        }
     }
 }
 
@@ -191,11 +235,9 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
     let Loaded { zones: loaded, refused, refused_count } = loaded;
     for RefusedRow { row, refusal } in refused {
         log::warn!(
-            "a stored record is not served; record={} zone={} name={} type={} rule={refusal}",
-            row.id,
-            row.zone,
-            row.name,
-            row.record_type
+            "a stored record is not served; {} rule={:?}",
+            row_text(&row),
+            refusal.to_string()
         );
     }
     if refused_count > 0 {
@@ -204,7 +246,7 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
         );
     }
     for zone in loaded {
-        zones.borrow_mut().replace(zone);
+        drop(zones.borrow_mut().replace(zone));
     }
     if unnumbered.is_empty() {
         return Ok(());
@@ -213,6 +255,12 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
         unnumbered.iter().try_for_each(|zone| tx.bump_zone_serial(zone, now_secs).map(drop))
     });
     numbering.await.map_err(into_store_error)
+}
+
+/// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.
+fn row_text(row: &Row) -> String {
+    let Row { id, zone, name, record_type, .. } = row;
+    format!("record={id:?} zone={zone:?} name={name:?} type={record_type:?}")
 }
 
 /// Gives a database that never had a zone the one of this host.
@@ -405,4 +453,34 @@ async fn announce(
         log::warn!("cannot print the addresses; error={error}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Row, end, row_text};
+    use crate::limits::WRITE_GROUP_JOBS_MAX;
+    use crate::publish::Event;
+    use crate::store::{self, KeySource, Opened, StoreError};
+
+    #[test]
+    fn a_server_that_fails_does_not_wait_for_commits_that_nobody_takes() -> Result<(), Error> {
+        let name = format!("pocketdns-app-end-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        let Opened { store, committed, running, .. } =
+            store::open::<Event>(&dir.join("data"), KeySource::Beside)?;
+        for _ in 0..2 * WRITE_GROUP_JOBS_MAX {
+            let write = std::pin::pin!(store.write(|_| Ok::<_, StoreError>(())));
+            // The first poll puts it into the queue.
+            assert!(smol::block_on(smol::future::poll_once(write)).is_none());
+        }
+        end(&store, &committed, running)?;
+        std::fs::remove_dir_all(&dir).expect("it was made above");
+        Ok(())
+    }
+
+    #[test]
+    fn a_stored_row_cannot_forge_a_line_of_the_log() {
+        let row = Row { name: "a\nERROR forged".into(), ..Row::default() };
+        assert!(row_text(&row).contains(r#"name="a\nERROR forged""#));
+    }
 }

@@ -149,12 +149,19 @@ pub const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 pub const STORE_STACK_BYTES: usize = 512 * 1024;
 /// Page cache of a connection. More bought no speed and cost resident memory.
 pub const DATABASE_CACHE_KIB: u32 = 256;
+/// Page cache of the writer during an import: a hundred thousand records and their indexes.
+pub const DATABASE_CACHE_LARGE_KIB: u32 = 32 * 1024;
 /// Compiled statements that a connection keeps.
 pub const DATABASE_STATEMENTS_MAX: usize = 24;
 /// Pages in the WAL at which the writer moves them into the database file after a commit: 4 MiB.
 pub const WAL_CHECKPOINT_PAGES: u32 = 1000;
 /// What a WAL that grew in a large transaction is cut back to.
 pub const WAL_KEPT_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Bytes of a WAL at which readers wait once until it is cut: those that overlap would let it grow
+/// for ever.
+pub const WAL_BYTES_MAX: u64 = 4 * WAL_KEPT_BYTES_MAX as u64;
+/// How long the writer then waits for readers that are not ours.
+pub const WAL_CUT_BUSY_MS_MAX: u64 = 50;
 /// Who else reads the database (a backup of the files, say) may hold us up this long.
 pub const DATABASE_BUSY_MS_MAX: u64 = 5000;
 
@@ -235,13 +242,18 @@ pub const CONTROL_INPUT_BYTES_MAX: usize = 128 << 20;
 pub const CONTROL_CONNECTIONS_MAX: usize = 4;
 /// How long one side waits for the other to send or to take the next frame.
 pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
-/// How long the command line looks for the server that holds the lock, or for the lock.
+/// How long the command line looks for the server that holds the lock, or for the lock; and a server
+/// for the lock that a command holds.
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
+/// Pause between two attempts to take the lock.
+pub const LOCK_PAUSE_MS: u64 = 20;
 
 // ---- Zone files ---------------------------------------------------------------------------
 
 /// Records of an import that break a rule are all counted, and named up to here.
 pub const IMPORT_REFUSED_NAMED_MAX: usize = 20;
+/// Rows that an import writes with the usual page cache.
+pub const IMPORT_SMALL_WRITES_MAX: usize = 256;
 /// What a check finds is all counted, and named up to here for each kind.
 pub const CHECK_NAMED_MAX: usize = 1000;
 

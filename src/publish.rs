@@ -24,10 +24,14 @@ pub enum Event {
     Replaced(Box<Zone>),
 }
 
-/// Brings the index up to date with one event.
-pub fn apply(zones: &mut Zones, event: Event) {
+/// Brings the index up to date with one event. A zone that gave way to another is handed back, to
+/// be dropped where nobody waits for it.
+pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
     match event {
-        Event::Changed(change) => zones.apply(&change),
+        Event::Changed(change) => {
+            zones.apply(&change);
+            None
+        }
         Event::Replaced(zone) => zones.replace(*zone),
     }
 }
@@ -213,12 +217,24 @@ mod tests {
         refused.sort_unstable();
         assert_eq!((refused, loaded.refused_count), (vec!["4", "5", "6"], 3));
         let mut zones = Zones::new();
-        loaded.zones.into_iter().for_each(|zone| zones.replace(zone));
+        loaded.zones.into_iter().for_each(|zone| drop(zones.replace(zone)));
         let query = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03www\x01x\0\0\x01\0\x01";
         let mut reply = [0; 1232];
         let len = respond(&zones, query, Transport::Udp, &mut reply).unwrap();
         assert_eq!((reply[3], &reply[6..8]), (0, &[0, 2][..]), "two A records");
         assert!(reply[..len].ends_with(&[192, 0, 2, 3]));
         assert_eq!(zones.iter().count(), 2, "a zone of which nothing is served is none");
+    }
+
+    #[test]
+    fn a_zone_that_gives_way_is_handed_back() {
+        let zone = |serial| {
+            let mut load = Load::new(30);
+            load.push(&row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#));
+            Event::Replaced(Box::new(load.finish(|_| serial).zones.remove(0)))
+        };
+        let mut zones = Zones::new();
+        assert!(apply(&mut zones, zone(1)).is_none());
+        assert_eq!(apply(&mut zones, zone(2)).map(|before| before.serial()), Some(1));
     }
 }

@@ -92,14 +92,24 @@ pub fn raise_open_files() -> usize {
     reached.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// When root runs this on a directory of somebody else: becomes that somebody, so that no file in
-/// it ends up being root's. Only while the process has one thread.
+/// The owner of a directory: user and group of it, or of what it would be made in.
+fn owner_of(dir: &Path) -> io::Result<std::fs::Metadata> {
+    let dir = std::path::absolute(dir)?;
+    dir.ancestors()
+        .map(std::fs::metadata)
+        .find(|found| !matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound))
+        .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
+}
+
+/// When root runs this on a directory of somebody else, or on one that is yet to be made in
+/// somebody else's: becomes that somebody, so that no file there ends up being root's. Only while
+/// the process has one thread.
 ///
 /// # Errors
 /// The owner cannot be read, or the identity not be taken.
 pub fn become_owner_of(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(dir)?;
+    let found = owner_of(dir)?;
     if !rustix::process::geteuid().is_root() || found.uid() == 0 {
         return Ok(());
     }
@@ -173,6 +183,19 @@ mod tests {
         let addresses = super::host_addresses();
         assert!(addresses.iter().all(|address| !address.is_loopback()), "{addresses:?}");
         assert!(addresses.is_sorted());
+    }
+
+    #[test]
+    fn a_directory_to_be_made_belongs_to_the_owner_of_where() {
+        use std::os::unix::fs::MetadataExt;
+        let root = std::env::temp_dir();
+        let made = root.join(format!("pocketdns-sys-{}", std::process::id()));
+        std::fs::create_dir(&made).unwrap();
+        let (wanted, inode) = (made.join("a/b"), |dir: &_| super::owner_of(dir).unwrap().ino());
+        assert_eq!(inode(&wanted), std::fs::metadata(&made).unwrap().ino());
+        assert_eq!(inode(&made), inode(&wanted));
+        std::fs::remove_dir(&made).unwrap();
+        assert_eq!(inode(&wanted), std::fs::metadata(&root).unwrap().ino());
     }
 
     #[test]

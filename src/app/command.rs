@@ -13,16 +13,18 @@ use std::time::{Duration, Instant};
 
 use smol::{LocalExecutor, Timer};
 
-use super::{Error, open_store};
+use super::{Error, key_source};
 use crate::auth::password::Passwords;
-use crate::config::{Action, Data, SuperuserVerb};
+use crate::config::{Action, Data, Password, SuperuserVerb};
 use crate::control::records::Encoder;
 use crate::control::{Command, CommandError, Context, Request, client, execute};
-use crate::limits::{CONTROL_SEARCH_SECS_MAX, CREDENTIAL_CHARS_MAX, IMPORT_REFUSED_NAMED_MAX};
+use crate::limits::{
+    CONTROL_SEARCH_SECS_MAX, CREDENTIAL_CHARS_MAX, IMPORT_REFUSED_NAMED_MAX, LOCK_PAUSE_MS,
+};
 use crate::masterfile::{self, Entry};
 use crate::publish::Event;
 use crate::records::zonefile;
-use crate::store::{KeyPlace, OpenError, Opened};
+use crate::store::{self, KeyPlace, OpenError, Opened};
 use crate::sys;
 use crate::wire::{Name, Rr, Rtype};
 
@@ -50,7 +52,7 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
         Action::Superuser { verb, email, password } => {
             let password = match (verb, password) {
                 (SuperuserVerb::Delete, _) => None,
-                (_, Some(password)) => Some(password),
+                (_, Some(Password(text))) => Some(text),
                 (_, None) => Some(read_password().map_err(Error::Password)?),
             };
             vec![Command::Superuser { verb, email, password }.into()]
@@ -63,6 +65,7 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
 /// holds it who does not listen yet, or no longer, this looks again.
 fn carry_out(data: &Data, requests: Vec<Request>, output: &mut impl Write) -> Result<(), Error> {
     let deadline = Instant::now() + Duration::from_secs(CONTROL_SEARCH_SECS_MAX);
+    let mut key = None;
     let needs_server = requests.iter().any(|request| matches!(request.command, Command::Stats));
     loop {
         let connected = client::connect(&data.dir)
@@ -73,17 +76,21 @@ fn carry_out(data: &Data, requests: Vec<Request>, output: &mut impl Write) -> Re
         if needs_server {
             return Err(CommandError::NoServer.into());
         }
-        if data.dir.exists() {
-            // Files that this makes must be the owner's, or the server could not open them.
-            sys::become_owner_of(&data.dir)
-                .map_err(|source| Error::Owner { dir: data.dir.clone(), source })?;
-        }
-        match open_store(data) {
+        // Read while we are who gave the command: the owner of the directory may not be let in.
+        let source = match key.take() {
+            Some(source) => source,
+            None => key_source(data)?.read()?,
+        };
+        // Files that this makes must be the owner's, or the server could not open them.
+        sys::become_owner_of(&data.dir)
+            .map_err(|source| Error::Owner { dir: data.dir.clone(), source })?;
+        match store::open(&data.dir, source.clone()) {
             Ok(opened) => return on_stopped(opened, requests, output),
-            Err(Error::Open(OpenError::Locked { .. })) if Instant::now() < deadline => {
-                smol::block_on(Timer::after(Duration::from_millis(20)));
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => {
+                key = Some(source);
+                smol::block_on(Timer::after(Duration::from_millis(LOCK_PAUSE_MS)));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, Serve, SuperuserVerb};
+use super::{Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb};
 
 /// Reads a command line, the program's name first.
 ///
@@ -187,7 +187,7 @@ impl From<SuperuserCommand> for Action {
                 (SuperuserVerb::Delete, Credentials { email, password: None })
             }
         };
-        Self::Superuser { verb, email, password }
+        Self::Superuser { verb, email, password: password.map(Password) }
     }
 }
 
@@ -211,7 +211,9 @@ mod tests {
     use clap::CommandFactory;
 
     use super::{CommandLine, parse};
-    use crate::config::{Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, Serve, SuperuserVerb};
+    use crate::config::{
+        Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb,
+    };
 
     fn parsed(line: &str) -> Invocation {
         let words = std::iter::once("pocketdns").chain(line.split_whitespace());
@@ -278,7 +280,7 @@ mod tests {
         let superuser = |verb, password: Option<&str>| Action::Superuser {
             verb,
             email: "a@b.c".into(),
-            password: password.map(Into::into),
+            password: password.map(|text| Password(text.into())),
         };
         let (file, origin) = (PathBuf::from("f"), Some("x.".to_owned()));
         for (line, action) in [

@@ -3,6 +3,7 @@
 
 pub mod cli;
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -46,7 +47,7 @@ pub enum Action {
         /// The account.
         email: String,
         /// Never for [`SuperuserVerb::Delete`].
-        password: Option<String>,
+        password: Option<Password>,
     },
     /// Put the records of master files into the database.
     ZoneImport {
@@ -75,6 +76,16 @@ pub enum Action {
     Stats,
     /// Print the version.
     Version,
+}
+
+/// A password that was typed; never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
 }
 
 /// Where to listen; port 0 takes a free one.

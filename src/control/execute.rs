@@ -218,7 +218,11 @@ fn say_check(output: &mut String, report: &CheckReport) {
         let row = &refused.row;
         let line = format_args!(
             "{} {} {} (record {}) is not served: {}\n",
-            row.zone, row.name, row.record_type, row.id, refused.refusal
+            row.zone.escape_debug(),
+            row.name.escape_debug(),
+            row.record_type.escape_debug(),
+            row.id.escape_debug(),
+            refused.refusal
         );
         say(output, line);
     }

@@ -9,7 +9,7 @@
 //! output; a failure is one line of text for the standard error. Nothing in a frame is ever opened
 //! as a path. Each frame is bounded, and so is what one side says in all.
 
-use std::io;
+use std::{fmt, io};
 
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
@@ -34,12 +34,17 @@ pub enum Kind {
 }
 
 /// One frame. Its octets are wiped when dropped: they may be a password.
-#[derive(Debug)]
 pub struct Frame {
     /// What it holds.
     pub kind: Kind,
     /// At most [`CONTROL_FRAME_BYTES_MAX`] octets.
     pub payload: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({:?}, {} octets)", self.kind, self.payload.len())
+    }
 }
 
 /// What came is not this protocol.
@@ -161,6 +166,16 @@ mod tests {
             frames.iter().flatten().flat_map(|frame| frame.payload.to_vec()).collect();
         assert!(joined == payload);
         assert!(matches!(frames[4], Err(FrameError::Io(_))), "the end of the stream is an error");
+    }
+
+    #[test]
+    fn what_may_be_a_password_is_not_printed() {
+        use crate::config::Password;
+        use crate::model::{Record, Value};
+        let frame = Frame { kind: Kind::Command, payload: b"hush".to_vec().into() };
+        let record = Record { values: vec![Value::Text("hush".into())] };
+        let text = format!("{frame:?} {record:?} {:?}", Password("hush".into()));
+        assert_eq!(text, "Frame(Command, 4 octets) Record(1 values) Password(..)");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! it over `<dir>/control.sock` ([`server`]), because only one process writes to a data directory;
 //! when none runs, the command line opens the store and calls [`execute`] itself.
 //!
-//! The socket lies in a directory of mode 0700, has mode 0600, and its peer must be the server's
-//! own user or root; so whoever speaks here could read the files as well, and needs no key. What
+//! The socket has mode 0600 from the moment it is there, whatever the mode of its directory, and its
+//! peer must be the server's own user or root; so whoever speaks here could read the files as well, and needs no key. What
 //! is said is bounded ([`frame`]) and never names a file to be opened.
 
 pub mod client;
@@ -221,7 +221,10 @@ mod tests {
                 Err(text) => (false, text.as_str()),
             })
             .collect();
-        assert_eq!(texts[0], (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 3500000000\n"));
+        assert_eq!(
+            texts[0],
+            (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 3500000000\n")
+        );
         assert!(!texts[1].0 && texts[1].1.starts_with("x.zone:"), "{:?}", texts[1]);
         assert_eq!(texts[2], (true, "x.\t3\t3500000000\n"));
         assert!(texts[3].1.contains("ns.x.\t60\tIN\tA\t192.0.2.1"), "{:?}", texts[3]);

@@ -1,15 +1,15 @@
 //! The server's end of the control socket.
 
 use std::convert::Infallible;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::Mode;
 use smol::future::or;
 use smol::lock::Semaphore;
 use smol::{Async, LocalExecutor, Timer};
@@ -32,10 +32,12 @@ pub fn bind(dir: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
-    // The directory lets nobody in who could have connected before this.
-    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+    // 0600 from the start, and without naming the path again, which could be another file by then.
+    // Other threads that create files meanwhile give them 0600 at most as well.
+    let others = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(&path);
+    rustix::process::umask(others);
+    listener
 }
 
 /// Removes the socket, so that nobody waits for a server that has gone.

@@ -1,6 +1,7 @@
 //! Collections and their fields, as PocketBase describes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -8,7 +9,8 @@ use serde_json::Map;
 use super::value::Value;
 
 /// A collection: a table and what may be done with it.
-#[derive(Clone, Debug, PartialEq)]
+/// Its options are not printed: an auth collection's token secrets are among them.
+#[derive(Clone, PartialEq)]
 pub struct Collection {
     /// `pbc_` and a number, or `_pb_users_auth_`; a record names its collection by it.
     pub id: String,
@@ -38,6 +40,17 @@ pub struct Collection {
     pub created: String,
     /// `YYYY-MM-DD HH:MM:SS.mmmZ`.
     pub updated: String,
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, kind, .. } = self;
+        f.debug_struct("Collection")
+            .field("id", id)
+            .field("name", name)
+            .field("kind", kind)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Collection {

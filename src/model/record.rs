@@ -1,13 +1,22 @@
 //! A record, and how a list of records is asked for.
 
+use std::fmt;
+
 use super::collection::Collection;
 use super::value::Value;
 
 /// A row of a collection.
-#[derive(Clone, Debug, PartialEq)]
+/// Its values are not printed: a password's hash may be among them.
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// One value for each of the collection's fields, in their order.
     pub values: Vec<Value>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({} values)", self.values.len())
+    }
 }
 
 impl Record {

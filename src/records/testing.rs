@@ -53,7 +53,7 @@ impl World {
             smol::future::zip(store.write(work), publish).await
         });
         self.events += events.len();
-        events.into_iter().for_each(|event| publish::apply(&mut self.zones, event));
+        events.into_iter().for_each(|event| drop(publish::apply(&mut self.zones, event)));
         result
     }
 
@@ -129,7 +129,7 @@ impl World {
             serials.iter().find(|(zone, _)| *zone == key).map_or(0, |(_, serial)| *serial)
         };
         let mut zones = Zones::new();
-        load.finish(serial).zones.into_iter().for_each(|zone| zones.replace(zone));
+        load.finish(serial).zones.into_iter().for_each(|zone| drop(zones.replace(zone)));
         zones
     }
 

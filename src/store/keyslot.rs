@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, pbkdf2};
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::OpenError;
@@ -88,9 +88,23 @@ pub enum KeyPlace {
 /// What a data directory and the operator's key say together.
 pub(super) enum Found {
     /// The slot, opened.
-    DataKey(Key),
+    DataKey(Opened),
     /// Neither slot nor database; the key, unless it is still to be made.
     Nothing(Option<Material>),
+}
+
+/// An opened slot: its octets and what was sealed in them.
+pub(super) struct Opened {
+    slot: Vec<u8>,
+    pub(super) data_key: Key,
+}
+
+impl Opened {
+    /// Whether the slot on the disk is still the one that was opened.
+    pub(super) fn is_current(&self, dir: &Path) -> Result<bool, OpenError> {
+        let slot = read_start(&dir.join(SLOT_NAME), SLOT_BYTES + 1)?;
+        Ok(slot.is_some_and(|slot| slot == self.slot))
+    }
 }
 
 /// Reads the directory, which may be absent, and the operator's key. Changes nothing.
@@ -110,7 +124,10 @@ pub(super) fn look(dir: &Path, source: &KeySource) -> Result<Found, OpenError> {
     }
     let material = Material::load(source, dir)?;
     match (slot, material) {
-        (Some(slot), Some(material)) => unseal(&slot, &material, &slot_path).map(Found::DataKey),
+        (Some(slot), Some(material)) => {
+            let data_key = unseal(&slot, &material, &slot_path)?;
+            Ok(Found::DataKey(Opened { slot, data_key }))
+        }
         (Some(_), None) => {
             Err(OpenError::MissingKey { dir: dir.to_owned(), expected: key_file_beside(dir)? })
         }
@@ -140,7 +157,9 @@ pub(super) fn create(
 pub(super) fn place(dir: &Path, source: &KeySource, made: &Made) -> Result<KeyPlace, OpenError> {
     Ok(match source {
         KeySource::Env { name, .. } => KeyPlace::Env { name: name.clone() },
-        KeySource::File { path } => KeyPlace::File { path: path.clone() },
+        KeySource::File { path } | KeySource::Content { path, .. } => {
+            KeyPlace::File { path: path.clone() }
+        }
         KeySource::Beside => {
             let path = key_file_beside(dir)?;
             let made = made.paths.contains(&path);
@@ -313,9 +332,13 @@ pub(super) fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::E
     move |source| OpenError::File { action, path: path.to_owned(), source }
 }
 
-/// The first `bytes_max` bytes of a file; `None` when there is none.
+/// For opening files in the data directory: root may serve a directory of somebody who could have
+/// put a link in it to what root alone may touch.
+pub(super) const NO_LINKS: i32 = OFlags::NOFOLLOW.bits() as i32;
+
+/// The first `bytes_max` bytes of a file that is no link; `None` when there is none.
 fn read_start(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, OpenError> {
-    let file = match File::open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(NO_LINKS).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(file_error("read", path)(error)),

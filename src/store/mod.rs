@@ -20,7 +20,8 @@
 //! - No byte that a client sent reaches a file unencrypted, temporary files included.
 //!
 //! Absent on purpose: HTTP status codes, DNS names (a zone is text here), knowledge of what an
-//! event is, retries on "database is locked" (nobody else holds the lock), and locks of our own.
+//! event is, retries on "database is locked" (nobody else holds the lock), and locks of our own but
+//! for `reader::Gate`, which the executor never sees.
 
 mod collections;
 mod error;

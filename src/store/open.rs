@@ -3,7 +3,7 @@
 //! What is on the disk and in which order it comes there: `keyslot`. Here are the lock, the
 //! connections and the threads.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use smol::channel::{Receiver, bounded};
 use zeroize::Zeroizing;
 
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
+use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
 use super::{Committed, OpenError, Store, StoreError, collections, migrate, reader, writer};
 use crate::limits::{
@@ -75,20 +76,34 @@ impl Running {
 /// One line that says what to do; nothing on disk was changed.
 pub fn open<E: Send + 'static>(dir: &Path, key: KeySource) -> Result<Opened<E>, OpenError> {
     let dir = &std::path::absolute(dir).map_err(file_error("find", dir))?;
-    let key = &key;
-    let found = keyslot::look(dir, key)?;
+    let found = keyslot::look(dir, &key)?;
+    open_found(dir, &key, found)
+}
+
+/// The rest of [`open`]. `found` was seen without the lock.
+fn open_found<E: Send + 'static>(
+    dir: &Path,
+    key: &KeySource,
+    found: Found,
+) -> Result<Opened<E>, OpenError> {
     // Dropped on an early return, it takes back what this start made; the lock goes after it.
     let (lock, mut made) = lock(dir)?;
+    let lock = Arc::new(lock);
     let found = match found {
-        // Without the lock, another process may have made what was missing.
-        Found::Nothing(_) => keyslot::look(dir, key)?,
-        found @ Found::DataKey(_) => found,
+        // The usual start derives the slot's key once.
+        Found::DataKey(opened) if opened.is_current(dir)? => Found::DataKey(opened),
+        // Before we had the lock, another start may have made what was missing, or failed and
+        // taken back what it had made: what was seen then is on no disk.
+        _ => keyslot::look(dir, key)?,
     };
     let data_key = match found {
-        Found::DataKey(data_key) => data_key,
+        Found::DataKey(opened) => opened.data_key,
         Found::Nothing(material) => keyslot::create(dir, material, &mut made)?,
     };
-    let [data, auxiliary] = DATABASE_NAMES.map(|name| dir.join(name));
+    // SQLite refuses links anywhere in a path: those on the way to the directory are the operator's,
+    // those in it may be of whoever owns it.
+    let real = &fs::canonicalize(dir).map_err(file_error("find", dir))?;
+    let [data, auxiliary] = DATABASE_NAMES.map(|name| real.join(name));
     let first_start = create_database(&data, &mut made)?;
     create_database(&auxiliary, &mut made)?;
 
@@ -102,16 +117,15 @@ pub fn open<E: Send + 'static>(dir: &Path, key: KeySource) -> Result<Opened<E>, 
     let log = connect(&auxiliary, &database_key)?;
     migrate::auxiliary(&log).map_err(database_error("bring up to date", &auxiliary))?;
     drop(log);
-    if first_start {
-        keyslot::sync_folder(&data)?;
-    }
+    // Not only where this start made the files: a killed one may have, and have answered nobody.
+    keyslot::sync_folder(&data)?;
 
     let key_place = keyslot::place(dir, key, &made)?;
     let subkeys = Subkeys {
         files: keyslot::subkey(&data_key, "files"),
         cookies: keyslot::subkey(&data_key, "cookies"),
     };
-    let (store, committed, running) = start(connection, readers, schema, lock)
+    let (store, committed, running) = start(&data, connection, readers, schema, &lock)
         .map_err(file_error("start the threads of", dir))?;
     made.keep();
     Ok(Opened { store, committed, running, first_start, key_place, subkeys })
@@ -135,6 +149,7 @@ fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(keyslot::NO_LINKS)
         .open(&path)
         .map_err(file_error("create", &path))?;
     if !existed {
@@ -152,7 +167,7 @@ fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
         }
     }
     // Another start that failed may have removed the file between our open and our lock.
-    let (ours, theirs) = (file.metadata(), std::fs::metadata(&path));
+    let (ours, theirs) = (file.metadata(), fs::symlink_metadata(&path));
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) if (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()) => {}
         _ => {
@@ -178,7 +193,7 @@ fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let metadata = std::fs::metadata(path).map_err(file_error("read", path))?;
+            let metadata = fs::symlink_metadata(path).map_err(file_error("read", path))?;
             Ok(metadata.len() == 0)
         }
         Err(error) => Err(file_error("create", path)(error)),
@@ -188,7 +203,9 @@ fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
 /// Opens a connection that can write; its key comes first.
 fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
     // One thread uses a connection at a time. No URI: a `?` in a path is a character.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let failed = |action| database_error(action, path);
     let connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
     let hex = Zeroizing::new(HEXLOWER.encode(key.as_slice()));
@@ -250,33 +267,36 @@ fn database_error(
 
 /// Starts the three threads. Each holds the lock file, so the lock ends with the last of them.
 fn start<E: Send + 'static>(
+    database: &Path,
     connection: Connection,
     readers: Vec<Connection>,
     schema: Arc<crate::model::Schema>,
-    lock: File,
+    lock: &Arc<File>,
 ) -> io::Result<(Store<E>, Receiver<Committed<E>>, Running)> {
     let (writes, write_queue) = bounded(WRITE_QUEUE_JOBS_MAX);
     let (reads, read_queue) = bounded(READ_QUEUE_JOBS_MAX);
     let (publish, committed) = bounded(WRITE_GROUP_JOBS_MAX);
-    let lock = Arc::new(lock);
+    let gate = Arc::new(Gate::new(()));
     let mut threads = Vec::with_capacity(1 + READERS);
     for reader in readers {
-        let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(&lock));
+        let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(lock));
+        let gate = Arc::clone(&gate);
         let name = format!("store-read-{}", threads.len());
         threads.push(thread::Builder::new().name(name).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                reader::run(&reader, &schema, &queue);
+                reader::run(&reader, &schema, &queue, &gate);
                 drop(reader);
             },
         )?);
     }
-    let writer_schema = Arc::clone(&schema);
+    let wal = writer::Wal::new(database, gate);
+    let (writer_schema, lock) = (Arc::clone(&schema), Arc::clone(lock));
     threads.push(
         thread::Builder::new().name("store-write".into()).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                writer::run(&connection, &writer_schema, &write_queue, &publish);
+                writer::run(&connection, &writer_schema, &write_queue, &publish, wal);
                 // Best done here, where the key is; a WAL that stays is read at the next start.
                 if let Err(error) =
                     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -295,7 +315,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{KeySource, OpenError};
+    use super::{KeySource, OpenError, keyslot, open_found};
     use crate::store::error::chain;
     use crate::store::fixture::{TestDir, TestStore};
     use crate::store::secret::Secret;
@@ -390,6 +410,12 @@ mod tests {
         let elsewhere = dir.path().join("elsewhere");
         fs::rename(dir.path().join("data.key"), &elsewhere).unwrap();
         let opened = TestStore::open_with(&dir.data(), file(&elsewhere)).unwrap();
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
+        // Read by one user, it opens for another that may not read it.
+        let read = file(&elsewhere).read().unwrap();
+        fs::remove_file(&elsewhere).unwrap();
+        let opened = TestStore::open_with(&dir.data(), read).unwrap();
         assert_eq!(opened.names(), ["www.example.com."]);
         opened.close();
         assert!(!dir.path().join("data.key").exists());
@@ -501,6 +527,53 @@ mod tests {
                 assert_eq!(fs::read(dir.data().join("keyslot")).unwrap(), slot);
             }
         }
+    }
+
+    #[test]
+    fn a_slot_that_a_failed_start_took_back_before_we_had_the_lock_is_not_trusted() {
+        let dir = made();
+        let key = KeySource::Beside;
+        let found = keyslot::look(&dir.data(), &key).unwrap();
+        for name in ["data/data.db", "data/auxiliary.db", "data/keyslot", "data/lock", "data.key"] {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        let opened = open_found::<u32>(&dir.data(), &key, found).unwrap();
+        assert!(opened.first_start);
+        opened.store.close();
+        opened.running.join().unwrap();
+        TestStore::open(&dir.data()).close();
+
+        let (dir, other) = (made(), made());
+        let found = keyslot::look(&dir.data(), &key).unwrap();
+        for name in ["data/data.db", "data/auxiliary.db", "data/keyslot", "data.key"] {
+            fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+        }
+        let opened = open_found::<u32>(&dir.data(), &key, found).unwrap();
+        opened.store.close();
+        opened.running.join().unwrap();
+    }
+
+    #[test]
+    fn a_link_in_the_directory_is_not_followed_and_one_to_it_is() {
+        for name in ["lock", "keyslot", "data.db", "auxiliary.db"] {
+            let dir = made();
+            let (file, elsewhere) = (dir.data().join(name), dir.path().join("elsewhere"));
+            fs::rename(&file, &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+            let opened = TestStore::open_with(&dir.data(), KeySource::Beside);
+            assert!(opened.is_err(), "{name}");
+        }
+        let dir = TestDir::new();
+        fs::create_dir(dir.data()).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("made"), dir.data().join("lock")).unwrap();
+        assert_refused(&dir, KeySource::Beside, "lock");
+
+        let dir = made();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.data(), &link).unwrap();
+        let opened = TestStore::open_with(&link, file(&dir.path().join("data.key"))).unwrap();
+        assert_eq!(opened.names(), ["www.example.com."]);
+        opened.close();
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The two reader threads. Each owns a connection that cannot write; they share one queue. A job
 //! runs in a transaction of its own, so all that it reads belongs to one state of the database,
 //! and SQLite takes its read lock once per job instead of once per statement.
+//!
+//! A WAL starts again from its beginning only at a moment when nobody reads from it, and readers
+//! that overlap leave no such moment. Each job therefore holds the [`Gate`] that the writer shuts
+//! when the WAL has become too long.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use smol::channel::Receiver;
+use smol::lock::RwLock;
 
 use super::StoreError;
 use super::error::sqlite;
@@ -13,6 +18,10 @@ use crate::model::Schema;
 
 /// A read in the queue; it is told when no snapshot could be had.
 pub(super) type Job = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
+
+/// Held for reading by each read job, for writing while the WAL is cut. It prefers the writer: jobs
+/// that come later wait, so it waits for two jobs at most.
+pub(super) type Gate = RwLock<()>;
 
 /// The verbs that read. They live in `records`, `zones` and `collections`.
 pub struct Reader<'c> {
@@ -29,8 +38,14 @@ impl Reader<'_> {
 }
 
 /// The body of a reader thread: ends when the queue is closed and empty.
-pub(super) fn run(connection: &Connection, schema: &Arc<Schema>, queue: &Receiver<Job>) {
+pub(super) fn run(
+    connection: &Connection,
+    schema: &Arc<Schema>,
+    queue: &Receiver<Job>,
+    gate: &Gate,
+) {
     while let Ok(job) = queue.recv_blocking() {
+        let _reading = gate.read_blocking();
         match connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])) {
             Ok(_) => job(Ok(&Reader { connection, schema })),
             Err(error) => job(Err(sqlite("begin to read")(error))),

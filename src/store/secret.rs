@@ -74,8 +74,42 @@ pub enum KeySource {
         /// The file, which must exist.
         path: PathBuf,
     },
+    /// The same, read already.
+    Content {
+        /// Where it was read.
+        path: PathBuf,
+        /// What it holds.
+        content: Content,
+    },
     /// `<dir>.key` beside the data directory, made on the first start.
     Beside,
+}
+
+/// What a key file holds; wiped when dropped.
+#[derive(Clone)]
+pub struct Content(Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Content(..)")
+    }
+}
+
+impl KeySource {
+    /// Reads the key file now, when the operator named one: for whoever goes on as a user that may
+    /// not read it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(self) -> Result<Self, OpenError> {
+        match self {
+            Self::File { path } => match read_key_file(&path) {
+                Ok(content) => Ok(Self::Content { path, content: Content(content) }),
+                Err(source) => Err(OpenError::KeyFile { path, source }),
+            },
+            other => Ok(other),
+        }
+    }
 }
 
 /// Finds out where the key is: `--encryptionEnv`, else `--keyFile`, else
@@ -151,6 +185,9 @@ impl Material {
             KeySource::File { path } => Self::read_file(path)
                 .unwrap_or_else(|source| Err(OpenError::KeyFile { path: path.clone(), source }))
                 .map(Some),
+            KeySource::Content { path, content } => {
+                Self::from_file_content(content.0.clone(), path).map(Some)
+            }
             KeySource::Beside => {
                 let path = key_file_beside(dir)?;
                 match Self::read_file(&path) {
@@ -164,10 +201,7 @@ impl Material {
 
     /// A key file's material; the outer error is the file system's.
     fn read_file(path: &Path) -> io::Result<Result<Self, OpenError>> {
-        let file = File::open(path)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX + 1));
-        file.take(KEY_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(Self::from_file_content(bytes, path))
+        Ok(Self::from_file_content(read_key_file(path)?, path))
     }
 
     /// The rules at the top of this file.
@@ -200,6 +234,14 @@ impl Material {
         let bytes = if is_hex { key.to_vec() } else { line.as_bytes().to_vec() };
         Ok(Self { bytes: Zeroizing::new(bytes), from_env: false, place })
     }
+}
+
+/// The octets of a key file; one more than it may have when it has more.
+fn read_key_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX + 1));
+    file.take(KEY_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn check_length(text: &str, place: &str) -> Result<(), OpenError> {

@@ -23,15 +23,20 @@
 //! nothing, and the index is loaded from the database.
 
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use smol::channel::{Receiver, Sender};
 
 use super::StoreError;
 use super::error::{chain, sqlite};
-use super::reader::Reader;
-use crate::limits::WRITE_GROUP_JOBS_MAX;
+use super::reader::{Gate, Reader};
+use crate::limits::{
+    DATABASE_BUSY_MS_MAX, DATABASE_CACHE_KIB, DATABASE_CACHE_LARGE_KIB, WAL_BYTES_MAX,
+    WAL_CUT_BUSY_MS_MAX, WRITE_GROUP_JOBS_MAX,
+};
 use crate::model::Schema;
 
 /// A write in the queue. When no transaction could be had it is told so, and only answers.
@@ -52,6 +57,7 @@ pub(super) struct Verdict {
 pub struct Tx<'c, E> {
     reader: Reader<'c>,
     events: Vec<E>,
+    has_large_cache: bool,
 }
 
 impl<'c, E> Tx<'c, E> {
@@ -60,10 +66,20 @@ impl<'c, E> Tx<'c, E> {
         self.events.push(event);
     }
 
+    /// Gives the transaction a large page cache: for a job that touches so many pages that a small
+    /// one would write and read them again and again. The writer takes it back after the commit.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn expect_many_pages(&mut self) -> Result<(), StoreError> {
+        self.has_large_cache = true;
+        set_cache(self.connection, DATABASE_CACHE_LARGE_KIB)
+    }
+
     /// The verbs on a connection of the test's own, outside of any transaction.
     #[cfg(test)]
     pub(super) fn for_test(connection: &'c Connection, schema: &'c Arc<Schema>) -> Self {
-        Self { reader: Reader { connection, schema }, events: Vec::new() }
+        Self { reader: Reader { connection, schema }, events: Vec::new(), has_large_cache: false }
     }
 }
 
@@ -93,6 +109,48 @@ impl<E> Committed<E> {
     }
 }
 
+/// Keeps the WAL short where SQLite's own checkpoints, which wait for nobody, cannot.
+pub(super) struct Wal {
+    path: PathBuf,
+    gate: Arc<Gate>,
+    /// The length at which it is cut.
+    cut_at_bytes: u64,
+}
+
+impl Wal {
+    /// The WAL of `database`, whose readers pass through `gate`.
+    pub(super) fn new(database: &Path, gate: Arc<Gate>) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into(), gate, cut_at_bytes: WAL_BYTES_MAX }
+    }
+
+    /// After a commit: cuts the WAL when it has become too long, while our readers wait. Somebody
+    /// else who reads (a backup, say) may prevent it; then it is tried again when it has grown by
+    /// as much once more.
+    fn keep_short(&mut self, connection: &Connection) {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |wal| wal.len());
+        let bytes = length(&self.path);
+        if bytes <= self.cut_at_bytes {
+            self.cut_at_bytes = self.cut_at_bytes.min(bytes + WAL_BYTES_MAX);
+            return;
+        }
+        let nobody_reads = self.gate.write_blocking();
+        if let Err(error) = cut(connection) {
+            log::warn!("cannot cut the WAL; error={error}");
+        }
+        drop(nobody_reads);
+        self.cut_at_bytes = length(&self.path) + WAL_BYTES_MAX;
+    }
+}
+
+fn cut(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_millis(WAL_CUT_BUSY_MS_MAX))?;
+    let cut = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(Duration::from_millis(DATABASE_BUSY_MS_MAX))?;
+    cut
+}
+
 /// The body of the writer thread: ends when the queue is closed and empty, or the executor no
 /// longer takes commits.
 pub(super) fn run<E>(
@@ -100,6 +158,7 @@ pub(super) fn run<E>(
     schema: &Arc<Schema>,
     queue: &Receiver<Job<E>>,
     committed: &Sender<Committed<E>>,
+    mut wal: Wal,
 ) {
     while let Ok(first) = queue.recv_blocking() {
         let jobs = std::iter::once(first)
@@ -110,6 +169,7 @@ pub(super) fn run<E>(
                 return;
             }
         }
+        wal.keep_short(connection);
     }
 }
 
@@ -121,14 +181,17 @@ fn commit_group<E>(
     jobs: impl Iterator<Item = Job<E>>,
 ) -> Vec<Committed<E>> {
     let mut group = Vec::new();
+    let mut has_large_cache = false;
     let mut outcome = begin(connection);
     for job in jobs {
         if let Err(failure) = &outcome {
             (job(Err(failure.clone())).reply)(None);
             continue;
         }
-        let mut tx = Tx { reader: Reader { connection, schema }, events: Vec::new() };
+        let reader = Reader { connection, schema };
+        let mut tx = Tx { reader, events: Vec::new(), has_large_cache: false };
         let (verdict, undone) = run_job(connection, job, &mut tx);
+        has_large_cache |= tx.has_large_cache;
         let events = if verdict.keep { tx.events } else { Vec::new() };
         group.push(Committed { events, reply: verdict.reply });
         if undone.is_err() {
@@ -137,7 +200,11 @@ fn commit_group<E>(
             break;
         }
     }
-    let Err(failure) = outcome.and_then(|()| execute(connection, "COMMIT")) else { return group };
+    let outcome = outcome.and_then(|()| execute(connection, "COMMIT"));
+    if has_large_cache && let Err(error) = set_cache(connection, DATABASE_CACHE_KIB) {
+        log::warn!("cannot shrink the page cache; error={}", chain(&error));
+    }
+    let Err(failure) = outcome else { return group };
     log::error!("a transaction failed; jobs={} error={}", group.len(), chain(&failure));
     if !connection.is_autocommit()
         && let Err(error) = execute(connection, "ROLLBACK")
@@ -148,6 +215,12 @@ fn commit_group<E>(
         (done.reply)(Some(failure.clone()));
     }
     Vec::new()
+}
+
+fn set_cache(connection: &Connection, kib: u32) -> Result<(), StoreError> {
+    connection
+        .execute_batch(&format!("PRAGMA cache_size = -{kib}; PRAGMA shrink_memory"))
+        .map_err(sqlite("set the page cache"))
 }
 
 fn begin(connection: &Connection) -> Result<(), StoreError> {
@@ -195,7 +268,7 @@ mod tests {
     use rusqlite::Connection;
     use smol::channel::{Receiver, bounded};
 
-    use super::{Job, Tx, Verdict, commit_group};
+    use super::{Gate, Job, Tx, Verdict, Wal, commit_group};
     use crate::model::Schema;
     use crate::store::fixture::{TestDir, TestStore, in_memory};
     use crate::store::{JobError, StoreError};
@@ -378,6 +451,60 @@ mod tests {
         });
         let events = opened.close();
         assert_eq!(events, (0..200).filter(|i| i % 3 != 0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_large_page_cache_ends_with_its_transaction() {
+        let db = in_memory();
+        let cache = |connection: &Connection| -> i64 {
+            connection.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap()
+        };
+        let (done, _) = group(
+            &db,
+            &[|tx| {
+                tx.expect_many_pages()?;
+                let size: i64 =
+                    tx.connection.query_row("PRAGMA cache_size", [], |row| row.get(0)).unwrap();
+                assert_eq!(size, -i64::from(crate::limits::DATABASE_CACHE_LARGE_KIB));
+                Err(StoreError::Closed)
+            }],
+        );
+        assert_eq!(done.len(), 1);
+        assert_eq!(cache(&db.0), -i64::from(crate::limits::DATABASE_CACHE_KIB));
+    }
+
+    #[test]
+    fn a_wal_that_has_become_long_is_cut_before_the_next_write() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        let length = || std::fs::metadata(dir.data().join("data.db-wal")).unwrap().len();
+        let text = "x".repeat(usize::try_from(crate::limits::WAL_BYTES_MAX).unwrap() + 1);
+        opened.add("long.example.com.", &text);
+        // Whose answer says that what followed the first commit is over.
+        opened.add("short.example.com.", "x");
+        assert!(length() < 1 << 20, "{}", length());
+        opened.close();
+    }
+
+    #[test]
+    fn a_wal_that_cannot_be_cut_is_left_alone_until_it_has_grown() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        opened.add("a.example.com.", "x");
+        let database = dir.data().join("data.db");
+        let gate = Arc::new(Gate::new(()));
+        let mut wal = Wal::new(&database, Arc::clone(&gate));
+        wal.cut_at_bytes = 0;
+        let cut = opened.store.write(move |tx| {
+            // Within a transaction a checkpoint is refused: the WAL stays as it is, and the gate is
+            // open again afterwards.
+            wal.keep_short(tx.connection);
+            Ok::<_, StoreError>(wal.cut_at_bytes)
+        });
+        let cut_at_bytes = smol::block_on(cut).unwrap();
+        assert!(cut_at_bytes > crate::limits::WAL_BYTES_MAX, "tried again later, not at once");
+        assert!(gate.try_write().is_some());
+        opened.close();
     }
 
     #[test]

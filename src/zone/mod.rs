@@ -76,13 +76,15 @@ impl Zones {
         }
     }
 
-    /// Puts a whole zone in place of what was served before, if anything.
-    pub fn replace(&mut self, zone: Zone) {
-        self.remove_wire(zone.apex_wire());
+    /// Puts a whole zone in place of what was served before, if anything, which is handed back:
+    /// dropping a large one takes milliseconds.
+    pub fn replace(&mut self, zone: Zone) -> Option<Zone> {
+        let before = self.remove_wire(zone.apex_wire());
         if !zone.is_empty() {
             let hash = key::hash_of(zone.apex_wire());
             self.table.insert_unique(hash, zone, |zone| key::hash_of(zone.apex_wire()));
         }
+        before
     }
 
     /// Serves a zone no longer.
@@ -90,11 +92,10 @@ impl Zones {
         self.remove_wire(apex.to_lower().as_wire());
     }
 
-    fn remove_wire(&mut self, apex: &[u8]) {
+    fn remove_wire(&mut self, apex: &[u8]) -> Option<Zone> {
         let hash = key::hash_of(apex);
-        if let Ok(entry) = self.table.find_entry(hash, |zone| zone.apex_wire() == apex) {
-            entry.remove();
-        }
+        let entry = self.table.find_entry(hash, |zone| zone.apex_wire() == apex).ok()?;
+        Some(entry.remove().0)
     }
 
     /// All zones, in no order.

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use super::dns::{COLLECTION, borrowed, refill};
 use crate::clock;
-use crate::limits::CHECK_NAMED_MAX;
+use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX};
 use crate::masterfile;
 use crate::model::{Collection, Record, Value, ids};
 use crate::publish::{Event, Load, RefusedRow};
@@ -116,6 +116,9 @@ pub fn import(
         ControlFlow::Continue(())
     })?;
     let plan = planner.finish(row_id)?;
+    if plan.write_count() > IMPORT_SMALL_WRITES_MAX {
+        tx.expect_many_pages()?;
+    }
     let mut report = ImportReport {
         zone: zone.clone(),
         serial: serial.unwrap_or_default(),

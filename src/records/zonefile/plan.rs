@@ -20,7 +20,7 @@ use crate::zone::made_soa;
 /// The writes, and what they amount to.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Ids of the rows that go.
+    /// Ids of the rows that go, sorted: their index is then read from one end to the other.
     pub(super) removed: Vec<String>,
     /// Rows that change.
     pub(super) changed: Vec<Written>,
@@ -30,6 +30,13 @@ pub(super) struct Plan {
     pub(super) unchanged: usize,
     /// Whether anything of this can be seen by asking.
     pub(super) is_served_differently: bool,
+}
+
+impl Plan {
+    /// How many rows are written.
+    pub(super) fn write_count(&self) -> usize {
+        self.removed.len() + self.changed.len() + self.added.len()
+    }
 }
 
 /// A row to be written: a record of the file, the TTL being that of its duplicates too.
@@ -150,6 +157,8 @@ impl<'f> Planner<'f> {
             return Err(ImportError::Refused { records, count });
         }
         plan.added.sort_unstable_by_key(|written| written.at);
+        plan.changed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        plan.removed.sort_unstable();
         Ok(plan)
     }
 
