@@ -49,6 +49,8 @@ pub struct Load {
     ttl_default_secs: u32,
     zones: Vec<Name>,
     places: HashMap<Name, usize>,
+    /// The text of the last zone, and its place.
+    last: Option<(String, usize)>,
     rows: Vec<Entry>,
     refused: Vec<RefusedRow>,
     refused_count: usize,
@@ -80,6 +82,7 @@ impl Load {
             ttl_default_secs,
             zones: Vec::new(),
             places: HashMap::new(),
+            last: None,
             rows: Vec::new(),
             refused: Vec::new(),
             refused_count: 0,
@@ -88,29 +91,35 @@ impl Load {
 
     /// Takes one stored row.
     pub fn push(&mut self, row: &Row) {
-        match gate::decode(row, self.ttl_default_secs) {
-            Ok((zone, rr)) => {
-                let zone = self.zone_index(zone);
-                let hash = Key::from_wire(rr.owner.as_wire()).map_or(0, |key| key.whole_hash());
-                self.rows.push(Entry { zone, hash, id: row.id.as_str().into(), rr });
-            }
-            Err(refusal) => self.refuse(|| row.clone(), refusal),
+        if let Err(refusal) = self.try_push(row) {
+            self.refuse(|| row.clone(), refusal);
         }
     }
 
-    /// The place of a zone in the list. Rows of one zone mostly come together.
-    fn zone_index(&mut self, zone: Name) -> usize {
-        if let Some(last) = self.rows.last()
-            && self.zones.get(last.zone) == Some(&zone)
+    fn try_push(&mut self, row: &Row) -> Result<(), Refusal> {
+        let zone = self.zone_index(row)?;
+        let rr = gate::decode_within(&self.zones[zone], row, self.ttl_default_secs)?;
+        let hash = Key::from_wire(rr.owner.as_wire()).map_or(0, |key| key.whole_hash());
+        self.rows.push(Entry { zone, hash, id: row.id.as_str().into(), rr });
+        Ok(())
+    }
+
+    /// The place of the row's zone in the list. Rows of one zone mostly come together, spelled the
+    /// same.
+    fn zone_index(&mut self, row: &Row) -> Result<usize, Refusal> {
+        if let Some((text, index)) = &self.last
+            && *text == row.zone
         {
-            return last.zone;
+            return Ok(*index);
         }
+        let zone = gate::decode_zone(row)?;
         let next = self.zones.len();
         let index = *self.places.entry(zone.clone()).or_insert(next);
         if index == next {
             self.zones.push(zone);
         }
-        index
+        self.last = Some((row.zone.clone(), index));
+        Ok(index)
     }
 
     fn refuse(&mut self, row: impl FnOnce() -> Row, refusal: Refusal) {
