@@ -23,6 +23,11 @@ impl Udp {
         Self(socket)
     }
 
+    /// Asks the kernel for room for many datagrams: what we lose ourselves is not the server's.
+    pub(crate) fn make_room(&self) {
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&self.0, 4 << 20);
+    }
+
     pub(crate) fn send(&self, wire: &[u8]) {
         self.0.send(wire).expect("loopback takes the datagram");
     }
