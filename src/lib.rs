@@ -23,7 +23,6 @@ pub mod store;
 // The surface of PocketBase.
 pub mod api;
 pub mod http;
-pub mod api;
 
 // The daemon and its command line.
 pub mod app;
