@@ -120,14 +120,18 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         sys::trim_memory();
         make_first_zone(&store).await?;
         let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
+        // From here on a signal stops the server instead of ending the process.
+        let signals = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
+        let stop = executor.spawn(stop_signal(signals));
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
+        sys::forget_code_pages();
         passes.forget();
-        let result = or(signal(), async {
+        let writer_ended = async {
             (&mut pump).await;
             Err(Error::WriterEnded)
-        });
-        let result = result.await;
+        };
+        let result = or(stop, writer_ended).await;
         server.stop(data).await;
         store.close();
         if result.is_ok() {
@@ -136,15 +140,14 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         }
         result
     };
-    let result = smol::block_on(passes.watch(executor.run(life)));
+    let result = smol::block_on(passes.run(&executor, life));
     store.close();
     running.join().map_err(Error::Store)?;
     result
 }
 
 /// Waits for the request to stop.
-async fn signal() -> Result<(), Error> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
+async fn stop_signal(mut signals: Signals) -> Result<(), Error> {
     let signal = signals.next().await.transpose().map_err(Error::Register)?;
     log::info!("stopping; signal={signal:?}");
     Ok(())

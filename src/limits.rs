@@ -164,6 +164,9 @@ const _: () = assert!(WRITE_GROUP_JOBS_MAX <= WRITE_QUEUE_JOBS_MAX);
 
 /// Datagrams of one `recvmmsg`: 8 are already as cheap per datagram as 64.
 pub const DNS_UDP_BATCH_MAX: usize = 32;
+/// From a batch of this size on it pays to look for another at once: under load more has come while
+/// this one was answered. After a smaller one the socket is most likely empty.
+pub const DNS_UDP_BATCH_BUSY_MIN: usize = 8;
 /// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
 /// are about a millisecond.
 pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
@@ -199,6 +202,7 @@ pub const BIND_ATTEMPTS_MAX: usize = 64;
 /// Between two log lines of one kind that the network can cause.
 pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
 
+const _: () = assert!(DNS_UDP_BATCH_BUSY_MIN <= DNS_UDP_BATCH_MAX);
 const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
 const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
 const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
@@ -212,6 +216,9 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 pub const MALLOC_ARENAS_MAX: i32 = 2;
 /// From this size on glibc maps an allocation by itself and unmaps it when freed.
 pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
+/// Tasks that run before the reactor is looked at again. The longest turn of a task is about a
+/// millisecond, most are some microseconds.
+pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.

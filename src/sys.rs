@@ -3,7 +3,7 @@
 //!
 //! One of the two files that may use `unsafe` (`dns/mmsg.rs` is the other): for the calls that
 //! `rustix` does not have.
-#![expect(unsafe_code, reason = "allocator settings, the environment, the list of interfaces")]
+#![expect(unsafe_code, reason = "allocator, mapped code, environment, interfaces")]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,6 +48,39 @@ pub fn trim_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Lets go of the pages of code and constants that were touched so far: at the end of a start they
+/// are mostly what only the start needed, some four megabytes of it. What is wanted again is mapped
+/// again from the file.
+pub fn forget_code_pages() {
+    unsafe extern "C" fn forget(
+        object: *mut libc::dl_phdr_info,
+        _bytes: libc::size_t,
+        page_bytes: *mut libc::c_void,
+    ) -> libc::c_int {
+        let page_bytes = page_bytes as usize;
+        // SAFETY: the loader's description of an object, valid for this call. A segment without
+        // PF_W is a mapping of the file that nothing ever writes to, relocations included, so its
+        // pages hold what the file holds, before and after. Errors change nothing.
+        unsafe {
+            let object = &*object;
+            for index in 0..usize::from(object.dlpi_phnum) {
+                let segment = &*object.dlpi_phdr.add(index);
+                if segment.p_type != libc::PT_LOAD || segment.p_flags & libc::PF_W != 0 {
+                    continue;
+                }
+                let start = object.dlpi_addr as usize + segment.p_vaddr as usize;
+                let first = start & !(page_bytes - 1);
+                let bytes = segment.p_memsz as usize + (start - first);
+                libc::madvise(ptr::without_provenance_mut(first), bytes, libc::MADV_DONTNEED);
+            }
+        }
+        0
+    }
+    let page_bytes = rustix::param::page_size();
+    // SAFETY: `forget` keeps nothing, and its data is a number.
+    unsafe { libc::dl_iterate_phdr(Some(forget), ptr::without_provenance_mut(page_bytes)) };
 }
 
 /// Raises the limit on open files as far as it goes; returns it.

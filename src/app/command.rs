@@ -59,13 +59,6 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
     carry_out(data, requests, output)
 }
 
-impl From<Command> for Request {
-    /// A command without data.
-    fn from(command: Command) -> Self {
-        Self { command, data: Vec::new() }
-    }
-}
-
 /// Finds the running server, or takes its place. The directory's lock decides: as long as somebody
 /// holds it who does not listen yet, or no longer, this looks again.
 fn carry_out(data: &Data, requests: Vec<Request>, output: &mut impl Write) -> Result<(), Error> {

@@ -1,13 +1,21 @@
-//! How long the executor's thread ever stayed away from the reactor.
+//! Runs the executor, and knows how long its thread ever stayed away from the reactor.
 //!
 //! `block_on` looks at the reactor each time the future that it drives returns, so the duration of
 //! one poll of that future is the gap between two passes: for so long no socket was looked at and
 //! no timer fired. Two readings of the clock for each pass, and no timer of its own.
+//!
+//! `LocalExecutor::run` returns to the reactor after 200 tasks at the latest. A storm of
+//! connections makes that tens of milliseconds, so this takes fewer.
 
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use smol::LocalExecutor;
+use smol::future::{or, yield_now};
+
+use crate::limits::TASKS_PER_PASS_MAX;
 
 /// Counts passes and remembers the longest gap; clones count together.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +28,26 @@ struct Inner {
 }
 
 impl Passes {
-    /// Drives `future` and watches over it: to be the outermost future of the thread.
-    pub(super) async fn watch<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs the tasks of `executor` until `future` is done: to be the outermost future of the
+    /// thread. `future` is polled in each pass, so it should wait for tasks or channels only, whose
+    /// polls cost nothing.
+    pub(super) async fn run<T>(
+        &self,
+        executor: &LocalExecutor<'_>,
+        future: impl Future<Output = T>,
+    ) -> T {
+        let tasks = async {
+            loop {
+                for _ in 0..TASKS_PER_PASS_MAX {
+                    executor.tick().await;
+                }
+                yield_now().await;
+            }
+        };
+        self.watch(or(future, tasks)).await
+    }
+
+    async fn watch<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         std::future::poll_fn(|context| {
             let begun = Instant::now();
@@ -56,7 +82,21 @@ impl Passes {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use smol::LocalExecutor;
+
     use super::Passes;
+    use crate::limits::TASKS_PER_PASS_MAX;
+
+    #[test]
+    fn busy_tasks_do_not_keep_the_reactor_waiting() {
+        let (passes, executor) = (Passes::default(), LocalExecutor::new());
+        for _ in 0..1000 {
+            executor.spawn(async {}).detach();
+        }
+        let last = executor.spawn(async {});
+        smol::block_on(passes.run(&executor, last));
+        assert!(passes.count() >= 1000 / TASKS_PER_PASS_MAX as u64, "{passes:?}");
+    }
 
     #[test]
     fn the_longest_stretch_between_two_waits_is_found() {

@@ -17,7 +17,8 @@ use super::mmsg::Batch;
 use super::stats::Stats;
 use super::throttle::Throttle;
 use crate::limits::{
-    DNS_UDP_BATCH_MAX, DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_SEND_WAIT_MS_MAX, LISTENER_PAUSE_MS,
+    DNS_UDP_BATCH_BUSY_MIN, DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_SEND_WAIT_MS_MAX,
+    LISTENER_PAUSE_MS,
 };
 
 /// Answers what arrives at `socket` (bound by [`super::bind`]) until the future is dropped.
@@ -67,7 +68,7 @@ async fn serve_batches(
         if sent.is_blocked {
             send_rest(socket, batch, stats).await;
         }
-        if received < DNS_UDP_BATCH_MAX {
+        if received < DNS_UDP_BATCH_BUSY_MIN {
             return Ok(());
         }
     }

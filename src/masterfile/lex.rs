@@ -54,7 +54,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, Stop> {
         record.octets.clear();
         record.words.clear();
-        // The lines of the parentheses that are open.
+        // How many parentheses are open, and the line of the first.
         let mut depth = 0_usize;
         let mut opened_on = 0;
         loop {

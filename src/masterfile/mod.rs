@@ -18,6 +18,9 @@ mod print;
 use std::io;
 use std::sync::Arc;
 
+use crate::limits::{
+    MASTERFILE_INCLUDE_DEPTH_MAX, MASTERFILE_INCLUDES_MAX, MASTERFILE_RECORD_BYTES_MAX,
+};
 use crate::wire::rdata::{self, RdataError};
 use crate::wire::rtype::UnknownType;
 use crate::wire::{Rr, Rtype};
@@ -55,7 +58,10 @@ pub enum Problem {
     #[error("the file cannot be read: {0}")]
     Read(#[source] io::Error),
     /// One record takes too many octets.
-    #[error("a record can take at most 524288 octets, comments within parentheses included")]
+    #[error(
+        "a record can take at most {} octets, comments within parentheses included",
+        MASTERFILE_RECORD_BYTES_MAX
+    )]
     RecordTooLong,
     /// A parenthesis is not closed.
     #[error("this parenthesis is not closed (RFC 1035 §5.1)")]
@@ -117,12 +123,45 @@ pub enum Problem {
         source: io::Error,
     },
     /// Includes within includes, too deep.
-    #[error("files can include each other 8 deep: does one include itself?")]
+    #[error(
+        "files can include each other {} deep: does one include itself?",
+        MASTERFILE_INCLUDE_DEPTH_MAX
+    )]
     IncludeDepth,
     /// Too many includes in all.
-    #[error("a master file can include 1000 files in all")]
+    #[error("a master file can include {} files in all", MASTERFILE_INCLUDES_MAX)]
     IncludeCount,
     /// `$GENERATE` breaks a rule.
     #[error("$GENERATE: {0}")]
     Generate(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse, print};
+    use crate::wire::{Name, Rr};
+
+    /// One zone, signed and dumped by Knot 3.2, then dumped by BIND 9.18 and NSD 4.6.
+    const DUMPS: [(&str, &str); 3] = [
+        ("knot", include_str!("../../tests/data/masterfile/knot.zone")),
+        ("bind", include_str!("../../tests/data/masterfile/bind.zone")),
+        ("nsd", include_str!("../../tests/data/masterfile/nsd.zone")),
+    ];
+
+    #[test]
+    fn what_knot_bind_and_nsd_write_of_one_zone_reads_the_same() {
+        let apex = Name::parse_absolute("example.com.").unwrap();
+        let printed = DUMPS.map(|(file, text)| {
+            let entries = parse(file, text.as_bytes(), Some(&apex));
+            let records: Vec<Rr> = entries.map(|entry| entry.unwrap().rr).collect();
+            assert_eq!(records.len(), 90, "{file}");
+            let mut out = Vec::new();
+            print(&apex, &records, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        assert_eq!(printed[0], printed[1]);
+        assert_eq!(printed[0], printed[2]);
+        let again: Vec<_> = parse("printed", printed[0].as_bytes(), None).collect();
+        assert!(again.len() == 90 && again.iter().all(Result::is_ok));
+    }
 }

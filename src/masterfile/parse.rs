@@ -110,6 +110,7 @@ impl Iterator for Parser<'_> {
 impl<'a> Parser<'a> {
     /// Makes a resource record of the record just read, or does what the directive says.
     fn take_record(&mut self) -> Result<Option<Rr>, Problem> {
+        let depth = self.sources.len();
         let Some(source) = self.sources.last_mut() else { return Ok(None) };
         let tokens = self.record.tokens();
         let [first @ Token { text: [b'$', ..], quoted: false }, rest @ ..] = &tokens[..] else {
@@ -126,13 +127,13 @@ impl<'a> Parser<'a> {
                 source.ttl_default_secs = Some(parse_ttl(*ttl)?);
             }
             b"$INCLUDE" => {
-                let included = open_include(source, &mut self.include, rest)?;
-                if self.sources.len() > MASTERFILE_INCLUDE_DEPTH_MAX {
+                if depth > MASTERFILE_INCLUDE_DEPTH_MAX {
                     return Err(Problem::IncludeDepth);
                 }
                 if self.included == MASTERFILE_INCLUDES_MAX {
                     return Err(Problem::IncludeCount);
                 }
+                let included = open_include(source, &mut self.include, rest)?;
                 self.included += 1;
                 self.sources.push(included);
             }

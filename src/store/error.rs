@@ -105,9 +105,9 @@ pub enum OpenError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// `$CREDENTIALS_DIRECTORY` is set but useless.
+    /// The credential is there but cannot be read.
     #[error(
-        "CREDENTIALS_DIRECTORY is set but has no readable pocketdns.key: pass that credential, or name the key with --keyFile or --encryptionEnv"
+        "the credential pocketdns.key in CREDENTIALS_DIRECTORY cannot be read: mend it, or name the key with --keyFile or --encryptionEnv"
     )]
     Credential {
         /// Why not.
@@ -181,7 +181,7 @@ pub enum OpenError {
         database: PathBuf,
     },
     /// Somebody else holds the lock.
-    #[error("a server runs on {}: stop it first, or use the command beside it", dir.display())]
+    #[error("a server runs on {}: stop it first, or let it do the work", dir.display())]
     Locked {
         /// The data directory.
         dir: PathBuf,

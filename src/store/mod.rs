@@ -35,7 +35,6 @@ mod secret;
 mod writer;
 mod zones;
 
-use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::{JobError, OpenError, StoreError};
@@ -137,10 +136,4 @@ impl<E: Send + 'static> Store<E> {
         self.writes.close();
         self.reads.close();
     }
-}
-
-/// Whether `dir` already holds a store. Reads only.
-#[must_use]
-pub fn exists(dir: &Path) -> bool {
-    dir.join(keyslot::SLOT_NAME).exists()
 }

@@ -83,7 +83,9 @@ pub enum KeySource {
 /// the environment.
 ///
 /// # Errors
-/// A flag or variable that names nothing is an error, never a reason to look elsewhere.
+/// A flag or variable that names nothing is an error, never a reason to look elsewhere. Only a
+/// credentials directory without our credential is passed over: it may be there for others, and a
+/// unit file names credentials that an operator need not provide.
 pub fn key_source(
     encryption_env: Option<&str>,
     key_file: Option<&Path>,
@@ -104,6 +106,7 @@ pub fn key_source(
             let path = Path::new(&dir).join(CREDENTIAL_NAME);
             match File::open(&path) {
                 Ok(_) => Ok(KeySource::File { path }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeySource::Beside),
                 Err(source) => Err(OpenError::Credential { source }),
             }
         }),
@@ -269,7 +272,7 @@ mod tests {
         let bytes = |_: &str| Some(OsString::from_vec(vec![0xFF; 40]));
         assert!(matches!(key_source(Some("X"), None, bytes), Err(OpenError::EnvKey { .. })));
         let empty = |_: &str| Some(OsString::new());
-        assert!(matches!(key_source(None, None, empty), Err(OpenError::Credential { .. })));
+        assert!(matches!(key_source(None, None, empty), Ok(KeySource::Beside)));
         assert!(matches!(
             key_source(Some("X"), Some(Path::new("k")), none),
             Err(OpenError::TwoKeys)

@@ -99,7 +99,11 @@ impl Reader<'_> {
         &self,
         each: impl FnMut(DnsRowRef<'_>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.each_row(SELECT, [], each)
+        self.each_row(SELECT, [], each)?;
+        // The scan has filled the page cache with pages that nobody asks for again soon.
+        self.connection
+            .execute_batch("PRAGMA shrink_memory")
+            .map_err(sqlite("shrink the page cache"))
     }
 
     /// The rows of one zone, its case and final dot ignored, in no order; as [`Self::dns_rows`].

@@ -24,7 +24,7 @@ struct Known {
 
 #[test]
 fn nothing_acknowledged_is_lost_however_often_it_is_killed() {
-    let rounds = bound("POCKETDNS_TEST_KILLS", 10);
+    let rounds = bound("POCKETDNS_TEST_KILLS", 20);
     let mut rng = Rng::new(seed(7));
     let home = Home::with_superuser("crash");
     let mut token = None;

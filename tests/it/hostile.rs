@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(15);
 
 #[test]
 fn random_and_mutated_packets_do_no_harm() {
-    let packets = bound("POCKETDNS_TEST_PACKETS", 20_000);
+    let packets = bound("POCKETDNS_TEST_PACKETS", 100_000);
     let mut rng = Rng::new(seed(3));
     let home = Home::with_zones("packets", &[SAMPLE]);
     let mut server = home.serve();

@@ -83,10 +83,10 @@ pub struct RefusedRecord {
 }
 
 /// Imports the records of a zone file into `zone` and publishes the zone. `ttl_default_secs` stands
-/// for a stored TTL of 0; `now_secs` (Unix time) is where a serial starts that nobody gave.
+/// for a stored TTL of 0; `now_secs` (Unix time) is where the serial of a new zone starts.
 ///
-/// The serial of the file's SOA is taken when it is ahead of ours (RFC 1982) or we have none; else
-/// ours grows by one.
+/// Ours grows by one, and the serial of the file's SOA is taken where it is ahead of that
+/// (RFC 1982).
 ///
 /// # Errors
 /// Nothing is written then. [`ImportError::Refused`] tells which records break which rule.
@@ -128,14 +128,10 @@ pub fn import(
     // One zone, one spelling: coredns-pocketbase tells zones apart by this text.
     write(tx, &plan, &records, &stored_zone_text.unwrap_or_else(|| zone_text.clone()))?;
     if plan.is_served_differently {
-        let is_raised = match file_serial {
-            Some(to) if serial != Some(to) => tx.raise_zone_serial(&zone_text, to)? == to,
-            _ => false,
-        };
-        report.serial = match file_serial {
-            Some(to) if is_raised => to,
-            _ => tx.bump_zone_serial(&zone_text, now_secs)?,
-        };
+        report.serial = tx.bump_zone_serial(&zone_text, now_secs)?;
+        if let Some(to) = file_serial {
+            report.serial = tx.raise_zone_serial(&zone_text, to)?;
+        }
         publish_zone(tx, zone, report.serial, ttl_default_secs)?;
     }
     Ok(report)

@@ -9,6 +9,8 @@ use crate::store::JobError;
 use crate::wire::{Name, Rr};
 
 const NOW_SECS: u64 = 2_000_000_000;
+/// Where the serial of a new zone starts.
+const START: u32 = 2_000_000_000;
 
 fn name(text: &str) -> Name {
     Name::parse_absolute(text).expect(text)
@@ -54,9 +56,9 @@ const ZONE: &str = "@ SOA ns host.master 7 3600 600 1209600 60\n@ NS ns\nns A 19
 fn an_import_is_served_and_equal_data_change_nothing() {
     let mut world = World::new();
     let report = world.import(ZONE, Mode::Merge).expect("imported");
-    assert_eq!((counts(&report), report.serial), ([10, 0, 0, 0], 7));
+    assert_eq!((counts(&report), report.serial), ([10, 0, 0, 0], START));
     assert_eq!(served(&world.zones, "x.", "w.x."), ["A 60 x2"]);
-    assert_eq!(world.serial("x."), Some(7));
+    assert_eq!(world.serial("x."), Some(START));
     world.assert_index_equals_database();
     let rows = world.rows();
     assert!(rows.iter().all(|row| row.id.len() == 18 && !row.id.starts_with('0')), "{rows:?}");
@@ -64,7 +66,7 @@ fn an_import_is_served_and_equal_data_change_nothing() {
     for mode in [Mode::Merge, Mode::Replace] {
         // A later serial alone is no change.
         let report = world.import(&ZONE.replace(" 7 ", " 9 "), mode).expect("imported");
-        assert_eq!((counts(&report), report.serial), ([0, 0, 0, 10], 7), "{mode:?}");
+        assert_eq!((counts(&report), report.serial), ([0, 0, 0, 10], START), "{mode:?}");
     }
     assert_eq!((world.events, world.rows()), (1, rows));
 }
@@ -76,9 +78,12 @@ fn a_serial_is_taken_when_it_is_ahead_and_counted_up_otherwise() {
         let text = format!("@ SOA ns m {serial} 1 1 1 1\nw A 192.0.2.{ip}\n");
         world.import(&text, Mode::Replace).expect("imported").serial
     };
-    let half = 0x8000_0000;
-    assert_eq!([serial(5, 1), serial(5, 2), serial(4, 3), serial(100, 4)], [5, 6, 7, 100]);
-    assert_eq!([serial(100 + half, 5), serial(100 + half, 6)], [101, 100 + half]);
+    let ahead = START + 100;
+    let given = [serial(5, 1), serial(5, 2), serial(START + 1, 3), serial(ahead, 4)];
+    assert_eq!(given, [START, START + 1, START + 2, ahead]);
+    let half = 1_u32 << 31;
+    assert_eq!(serial(ahead + half + 1, 5), ahead + 1, "as far behind as ahead");
+    assert_eq!(serial(ahead + half, 6), ahead + half);
     assert_eq!(serial(3, 7), 3, "past the wrap");
     let mut world = World::new();
     let report = world.import("w A 192.0.2.1\n", Mode::Merge).expect("imported");
@@ -111,10 +116,10 @@ fn merging_leaves_other_rrsets_and_replacing_removes_them() {
     world.import(ZONE, Mode::Merge).expect("imported");
     world.write_row(None, Some(row_in("y.", "1", "w", "A", r#"{"ip":"192.0.2.9"}"#))).expect("ok");
     let report = world.import("w A 192.0.2.3\nnew A 192.0.2.4\n", Mode::Merge).expect("imported");
-    assert_eq!((counts(&report), report.serial), ([1, 1, 0, 1], 8));
+    assert_eq!((counts(&report), report.serial), ([1, 1, 0, 1], START + 1));
     assert_eq!(served(&world.zones, "x.", "ns.x."), ["A 60 x1"]);
     let report = world.import("w A 192.0.2.3\n", Mode::Replace).expect("imported");
-    assert_eq!((counts(&report), report.serial), ([0, 9, 0, 1], 9));
+    assert_eq!((counts(&report), report.serial), ([0, 9, 0, 1], START + 2));
     assert_eq!(served(&world.zones, "x.", "ns.x."), [""; 0]);
     assert_eq!(served(&world.zones, "y.", "w.y."), ["A 60 x1"], "another zone stays");
     assert_eq!(world.rows().len(), 2);
@@ -193,7 +198,7 @@ fn the_list_counts_and_the_check_names() {
     assert_eq!(
         zones,
         [
-            ZoneSummary { zone: name("x."), records: 10, serial: Some(7) },
+            ZoneSummary { zone: name("x."), records: 10, serial: Some(START) },
             ZoneSummary { zone: name("y."), records: 4, serial: None },
         ]
     );

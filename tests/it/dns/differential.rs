@@ -43,7 +43,7 @@ const SHOWN_MAX: usize = 10;
 
 #[test]
 fn random_zones_are_answered_as_knot_and_nsd_answer_them() {
-    let questions = bound("POCKETDNS_TEST_QUERIES", 5_000);
+    let questions = bound("POCKETDNS_TEST_QUERIES", 20_000);
     let mut rng = Rng::new(seed(20_261_121));
     let world = World::random(&mut rng, bound("POCKETDNS_TEST_OWNERS", 700));
     let home = Home::new("differential");

@@ -32,6 +32,27 @@ fn a_master_file_means_to_us_what_it_means_to_knot() {
     }
 }
 
+#[test]
+fn an_export_means_to_knot_what_the_file_meant() {
+    let home = Home::new("export");
+    let path = home.dir.write("forms.zone", include_str!("../../data/forms.zone"));
+    let apex = "forms.test.".to_owned();
+    let import = ["zone", "import", "--origin", &apex, path.to_str().expect("text")];
+    home.cli(&import).expect_ok("zone import");
+    let exported = home.cli(&["zone", "export", &apex]).expect_ok("zone export");
+    let exported = home.dir.write("exported.zone", exported);
+    let [before, after] = [path, exported].map(|path| {
+        let knot = peers::knot(&home.dir, &[(apex.clone(), path)]);
+        let mut records: Vec<Record> = transfer(&mut Tcp::connect(knot.address), &apex);
+        records.sort();
+        records
+    });
+    let missing = before.iter().filter(|record| !after.contains(record)).map(Record::text);
+    assert_eq!(missing.collect::<Vec<_>>(), [""; 0], "lost by import and export");
+    let added = after.iter().filter(|record| !before.contains(record)).map(Record::text);
+    assert_eq!(added.collect::<Vec<_>>(), [""; 0], "added by import and export");
+}
+
 /// Every record of a zone by AXFR, the SOA once.
 fn transfer(tcp: &mut Tcp, apex: &str) -> Vec<Record> {
     tcp.send(&query(apex, AXFR).to_wire());
