@@ -287,6 +287,9 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
+/// blanks, and the fields of the other kinds.
+pub const BODY_SLACK_BYTES: usize = 256 * 1024;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;

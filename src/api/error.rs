@@ -41,6 +41,10 @@ impl ApiError {
         Self::new(400, "Something went wrong while processing your request.")
     }
 
+    pub(super) fn too_large() -> Self {
+        Self::new(413, "Request entity too large")
+    }
+
     pub(super) fn unauthorized() -> Self {
         Self::new(401, "The request requires valid record authorization token.")
     }

@@ -129,7 +129,7 @@ pub fn handler(state: Rc<State>) -> Handler {
 async fn answer(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
     match request.body {
         Ok(_) => {}
-        Err(BodyError::TooLarge) => return Err(ApiError::new(413, "Request entity too large")),
+        Err(BodyError::TooLarge) => return Err(ApiError::too_large()),
         Err(BodyError::NoRoom) => {
             return Err(ApiError::new(503, "Too many large requests at once, try again later."));
         }

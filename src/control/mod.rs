@@ -221,7 +221,10 @@ mod tests {
                 Err(text) => (false, text.as_str()),
             })
             .collect();
-        assert_eq!(texts[0], (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 3500000000\n"));
+        assert_eq!(
+            texts[0],
+            (true, "x.: 3 added, 0 removed, 0 changed, 0 unchanged; serial 3500000000\n")
+        );
         assert!(!texts[1].0 && texts[1].1.starts_with("x.zone:"), "{:?}", texts[1]);
         assert_eq!(texts[2], (true, "x.\t3\t3500000000\n"));
         assert!(texts[3].1.contains("ns.x.\t60\tIN\tA\t192.0.2.1"), "{:?}", texts[3]);
