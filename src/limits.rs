@@ -74,9 +74,11 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Octets of the one read buffer that all connections share.
 pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
-/// Octets of a request body, as in PocketBase.
+/// Octets of a request body at most, as in PocketBase; most endpoints take less.
 pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
-/// Octets of all request bodies held at the same time: what a small machine can spare.
+/// Octets of a request body that is read whatever others send; so much each connection may cost.
+pub const HTTP_BODY_SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Octets of all larger request bodies held at the same time: what a small machine can spare.
 pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
 /// Fields of a query string or of a form, as in Go.
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
@@ -115,6 +117,7 @@ pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
 const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
 const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
 const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_SMALL_BYTES_MAX < HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
 const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
 
@@ -290,6 +293,9 @@ pub const PAGE_ITEMS_MAX: u64 = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;
+/// Octets of the body of a client that is no superuser, or has not shown yet who it is. Nobody else
+/// can keep it from being read.
+pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;

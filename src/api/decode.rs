@@ -10,9 +10,9 @@ use serde::de::{DeserializeOwned, Deserializer as _, IgnoredAny, MapAccess, Visi
 use serde_json::Value as Json;
 
 use super::error::ApiError;
-use crate::http::Request;
+use crate::http::{BodyError, Request};
 use crate::http::request::form_fields;
-use crate::limits::BODY_BYTES_INLINE_MAX;
+use crate::limits::{BODY_BYTES_GUEST_MAX, BODY_BYTES_INLINE_MAX};
 use crate::model::Collection;
 use crate::records::{Input, input};
 
@@ -43,8 +43,9 @@ impl From<Undecodable> for ApiError {
 }
 
 impl Coding {
-    fn of(request: &Request) -> Result<Self, Undecodable> {
-        if octets_of(request).is_empty() {
+    /// Reads the body of a request, and how it is written.
+    async fn read(request: &mut Request, bytes_max: usize) -> Result<Self, Undecodable> {
+        if request.body.read(bytes_max).await?.is_empty() {
             return Ok(Self::Empty);
         }
         let content_type = request.header("content-type").unwrap_or_default();
@@ -62,8 +63,10 @@ impl Coding {
     }
 }
 
-fn octets_of(request: &Request) -> &[u8] {
-    request.body.as_ref().map_or(&[], |body| body.octets())
+impl From<BodyError> for Undecodable {
+    fn from(error: BodyError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 /// What a request's body says of the fields of a collection; nothing is made of the rest. A long
@@ -71,12 +74,11 @@ fn octets_of(request: &Request) -> &[u8] {
 pub(super) async fn input(
     request: &mut Request,
     collection: &Arc<Collection>,
+    is_superuser: bool,
 ) -> Result<Input, Undecodable> {
-    let coding = Coding::of(request)?;
-    let octets = request.body.as_mut().map(|body| body.take()).unwrap_or_default();
-    if octets.len() > input::bytes_max(collection) {
-        return Err(Undecodable::Refused(ApiError::too_large()));
-    }
+    let bytes_max = if is_superuser { input::bytes_max(collection) } else { BODY_BYTES_GUEST_MAX };
+    let coding = Coding::read(request, bytes_max).await?;
+    let octets = request.body.take();
     if octets.len() <= BODY_BYTES_INLINE_MAX {
         return read_input(coding, &octets, collection);
     }
@@ -135,40 +137,42 @@ impl<'de> Visitor<'de> for Known<'_> {
 }
 
 /// Whether the body could be read, for a client that may not write anyway: nothing is kept of it,
-/// and a long one is not looked at.
-pub(super) fn check(request: &Request) -> Result<(), Undecodable> {
-    match Coding::of(request)? {
+/// and a long one is not even received.
+pub(super) async fn check(request: &mut Request) -> Result<(), Undecodable> {
+    match request.body.read(BODY_BYTES_GUEST_MAX).await {
+        Err(BodyError::TooLarge) => return Ok(()),
+        read => read?,
+    };
+    let coding = Coding::read(request, BODY_BYTES_GUEST_MAX).await?;
+    let octets = request.body.octets();
+    match coding {
         Coding::Empty => Ok(()),
-        _ if octets_of(request).len() > BODY_BYTES_INLINE_MAX => Ok(()),
         Coding::Json => {
-            let octets = octets_of(request);
             check_object(octets)?;
             first_json::<IgnoredAny>(octets).map(|_| ())
         }
         Coding::Form => {
-            form_fields(octets_of(request)).map(|_| ()).map_err(|_| Undecodable::Content)
+            form_fields(octets).map(|_| ()).map_err(|_| Undecodable::Content)
         }
     }
 }
 
 /// A body with known members; `set` takes the value of a form's field. Nothing else is kept. It is
 /// read on the executor's thread, for anybody: a long one is refused.
-pub(super) fn members<T: DeserializeOwned + Default>(
-    request: &Request,
+pub(super) async fn members<T: DeserializeOwned + Default>(
+    request: &mut Request,
     set: impl Fn(&mut T, &str, String),
 ) -> Result<T, Undecodable> {
-    match Coding::of(request)? {
+    let coding = Coding::read(request, BODY_BYTES_GUEST_MAX).await?;
+    let octets = request.body.octets();
+    match coding {
         Coding::Empty => Ok(T::default()),
-        _ if octets_of(request).len() > BODY_BYTES_INLINE_MAX => {
-            Err(Undecodable::Refused(ApiError::too_large()))
-        }
         Coding::Json => {
-            let octets = octets_of(request);
             check_object(octets)?;
             Ok(first_json::<Option<T>>(octets)?.unwrap_or_default())
         }
         Coding::Form => {
-            let fields = form_fields(octets_of(request)).map_err(|_| Undecodable::Content)?;
+            let fields = form_fields(octets).map_err(|_| Undecodable::Content)?;
             let mut members = T::default();
             // Of a repeated field the first counts.
             for (key, value) in fields.into_iter().rev() {

@@ -87,12 +87,12 @@ pub(super) async fn create(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
-    let token = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let input = decode::input(&mut request, &collection).await?;
+    let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
+    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
     let fields = Fields::of(&request)?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let caller = caller(tx, token.as_deref())?;
+        let caller = caller(tx, asker.token.as_deref())?;
         let record = records::create(tx, &collection, caller.as_ref(), input, ttl_default_secs)?;
         Ok(json::record(&collection, caller.as_ref(), &record, &fields))
     };
@@ -110,12 +110,12 @@ pub(super) async fn update(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
-    let token = may_write(&state, &mut request, &collection, write).await?;
-    let input = decode::input(&mut request, &collection).await?;
+    let asker = may_write(&state, &mut request, &collection, write).await?;
+    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
     let fields = Fields::of(&request)?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let caller = caller(tx, token.as_deref())?;
+        let caller = caller(tx, asker.token.as_deref())?;
         let caller = caller.as_ref();
         let record = records::update(tx, &collection, caller, &id, input, ttl_default_secs)?;
         Ok(json::record(&collection, caller, &record, &fields))
@@ -134,12 +134,12 @@ pub(super) async fn delete(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Delete { id: id.clone() };
-    let token = may_write(&state, &mut request, &collection, write).await?;
+    let asker = may_write(&state, &mut request, &collection, write).await?;
     // PocketBase complains of a body that it cannot read, though it wants none.
-    decode::check(&request)?;
+    decode::check(&mut request).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let caller = caller(tx, token.as_deref())?;
+        let caller = caller(tx, asker.token.as_deref())?;
         records::delete(tx, &collection, caller.as_ref(), &id, ttl_default_secs)
     };
     let written = state.store.write(job).await;
@@ -147,7 +147,14 @@ pub(super) async fn delete(
     Ok(Response::empty(204))
 }
 
-/// The token of whoever wants to write, as far as can be told without the values; the transaction
+/// Whoever wants to write.
+struct Asker {
+    token: Option<String>,
+    /// By what the database said when the request came.
+    is_superuser: bool,
+}
+
+/// Whether somebody may write, as far as can be told without the values; the transaction
 /// that writes looks at it again, for much may happen while a body comes. Whoever may not write
 /// gets no further than the form of the body: it is looked at, because PocketBase complains of it
 /// first, but nothing is made of it.
@@ -156,7 +163,7 @@ async fn may_write(
     request: &mut Request,
     collection: &Arc<Collection>,
     write: Write,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Asker, ApiError> {
     let (rule, message) = match &write {
         Write::Create => (&collection.create_rule, CREATE_FAILED),
         Write::Update { .. } => (&collection.update_rule, UPDATE_FAILED),
@@ -175,15 +182,16 @@ async fn may_write(
             let (token, collection) = (token.clone(), Arc::clone(collection));
             let job = move |reader: &Reader<'_>| {
                 let caller = caller(reader, token.as_deref())?;
-                records::check_write(reader, &collection, caller.as_ref(), &write)
+                records::check_write(reader, &collection, caller.as_ref(), &write)?;
+                Ok(caller.is_some_and(|caller| caller.is_superuser()))
             };
             state.store.read(job).await
         }
     };
     match checked {
-        Ok(()) => Ok(token),
+        Ok(is_superuser) => Ok(Asker { token, is_superuser }),
         Err(error @ JobError::Refused(_)) => {
-            decode::check(request)?;
+            decode::check(request).await?;
             Err(refuse(error))
         }
         Err(error) => Err(refuse(error)),

@@ -20,7 +20,7 @@ use super::conn::{self, Shared};
 use super::request::{Request, network_of};
 use super::response::Response;
 use crate::limits::{
-    HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_BYTES_MAX,
+    HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX,
     HTTP_BODY_SECS_MAX, HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_SECS_MAX,
     HTTP_IDLE_SECS_MAX, HTTP_LOG_PAUSE_SECS, HTTP_NETWORK_SHARE, HTTP_OPEN_FILES_PER_CONNECTION,
     HTTP_STOP_GRACE_MILLIS, HTTP_WRITE_SECS_MAX, HTTP_WRITE_STALL_SECS_MAX,
@@ -51,9 +51,7 @@ pub struct Settings {
     pub idle: Duration,
     /// For requests in flight when the listener stops.
     pub stop_grace: Duration,
-    /// Octets of one body.
-    pub body_bytes_max: usize,
-    /// Octets of all bodies together.
+    /// Octets of all large bodies together.
     pub bodies_bytes_max: usize,
 }
 
@@ -74,7 +72,6 @@ impl Settings {
             write_stall: Duration::from_secs(HTTP_WRITE_STALL_SECS_MAX),
             idle: Duration::from_secs(HTTP_IDLE_SECS_MAX),
             stop_grace: Duration::from_millis(HTTP_STOP_GRACE_MILLIS),
-            body_bytes_max: HTTP_BODY_BYTES_MAX,
             bodies_bytes_max: HTTP_BODIES_BYTES_MAX,
         }
     }

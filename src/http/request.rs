@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::HeaderMap;
 
-use super::body::{Body, BodyError};
+use super::body::Body;
 use crate::limits::HTTP_FORM_FIELDS_MAX;
 
 /// The request methods that anything here answers.
@@ -27,7 +27,7 @@ pub enum Method {
     Other,
 }
 
-/// A request with its whole body. Its `Debug` form leaves the header fields and the body out:
+/// A request: its head, and its body to be read. Its `Debug` form leaves the header fields and the body out:
 /// both may hold secrets.
 pub struct Request {
     /// The method; HEAD reads as GET.
@@ -40,8 +40,8 @@ pub struct Request {
     pub query: String,
     /// The other end of the connection.
     pub peer: SocketAddr,
-    /// The body, or why there is none: the handler says what the client is told.
-    pub body: Result<Body, BodyError>,
+    /// The body, not yet read: the handler says how much of it there may be.
+    pub body: Body,
     headers: HeaderMap,
 }
 
@@ -59,7 +59,7 @@ impl Request {
     /// A request as hyper has parsed it.
     pub(super) fn from_hyper(
         parts: hyper::http::request::Parts,
-        body: Result<Body, BodyError>,
+        body: Body,
         peer: SocketAddr,
     ) -> Self {
         let is_head = parts.method == hyper::Method::HEAD;
@@ -102,7 +102,7 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-            body: Ok(Body::from(body.to_vec())),
+            body: Body::from(body.to_vec()),
             headers: map,
         }
     }
