@@ -127,6 +127,9 @@ pub fn handler(state: Rc<State>) -> Handler {
 }
 
 async fn answer(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
+    if request.has_long_query() {
+        return Err(ApiError::new(414, "The query string is too long."));
+    }
     match find(ROUTES, request.method, &request.path) {
         Some((route, params)) => (route.endpoint)(state, request, params).await,
         None => Err(ApiError::not_found()),

@@ -21,13 +21,9 @@ const DELETE_FAILED: &str = "Failed to delete record. Make sure that the record 
 
 /// The list parameters of a request.
 pub(super) fn list_params(request: &Request) -> records::list::Params {
-    records::list::Params {
-        page: request.query_value("page"),
-        per_page: request.query_value("perPage"),
-        skip_total: request.query_value("skipTotal"),
-        sort: request.query_value("sort"),
-        filter: request.query_value("filter"),
-    }
+    let [page, per_page, skip_total, sort, filter] =
+        request.query_values(["page", "perPage", "skipTotal", "sort", "filter"]);
+    records::list::Params { page, per_page, skip_total, sort, filter }
 }
 
 /// Turns away whoever brings no token where none but superusers are let in, before any other work.
