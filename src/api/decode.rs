@@ -10,8 +10,8 @@ use serde::de::{DeserializeOwned, Deserializer as _, IgnoredAny, MapAccess, Visi
 use serde_json::Value as Json;
 
 use super::error::ApiError;
-use crate::http::{BodyError, Request};
 use crate::http::request::form_fields;
+use crate::http::{BodyError, Request};
 use crate::limits::{BODY_BYTES_GUEST_MAX, BODY_BYTES_INLINE_MAX};
 use crate::model::Collection;
 use crate::records::{Input, input};
@@ -151,9 +151,7 @@ pub(super) async fn check(request: &mut Request) -> Result<(), Undecodable> {
             check_object(octets)?;
             first_json::<IgnoredAny>(octets).map(|_| ())
         }
-        Coding::Form => {
-            form_fields(octets).map(|_| ()).map_err(|_| Undecodable::Content)
-        }
+        Coding::Form => form_fields(octets).map(|_| ()).map_err(|_| Undecodable::Content),
     }
 }
 

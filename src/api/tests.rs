@@ -454,6 +454,10 @@ fn what_fields_and_gate_refuse_is_named_and_changes_nothing() {
         again["id"] = json!("123");
         let (_, answer) = server.json(Method::Post, RECORDS, &token, again).await;
         assert_eq!(answer["data"]["id"]["code"], "validation_pk_invalid");
+        // A sentence begins with a capital letter, a domain name stays as it is.
+        let (_, answer) = server.json(Method::Post, RECORDS, &token, a_record("x")).await;
+        let message = answer["data"]["content"]["message"].as_str().unwrap();
+        assert!(message.starts_with("The name x.home.arpa. has this A record"), "{message}");
     });
 }
 
