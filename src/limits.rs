@@ -67,23 +67,32 @@ const _: () = assert!(12 + 259 + CHAIN_STEPS_MAX * 2 * (12 + NAME_BYTES_MAX) < 0
 
 // ---- HTTP ---------------------------------------------------------------------------------
 
-/// Octets of a request line and its header fields together; a token and the longest filter fit
-/// twenty times.
-pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Octets of a request line and its header fields together: the longest query, and room for a token
+/// and what browsers and proxies add. Each connection can hold as much.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header fields of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Octets that hyper may hold for one connection before it waits for us or for the client.
-pub const HTTP_BUFFER_BYTES_MAX: usize = 64 * 1024;
+pub const HTTP_BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Octets of the one read buffer that all connections share.
 pub const HTTP_SCRATCH_BYTES: usize = 16 * 1024;
-/// Octets of a request body, as in PocketBase.
+/// Octets of a request body at most, as in PocketBase; most endpoints take less.
 pub const HTTP_BODY_BYTES_MAX: usize = 32 << 20;
-/// Octets of all request bodies held at the same time: what a small machine can spare.
+/// Octets of a request body that is read whatever others send; so much each connection may cost.
+pub const HTTP_BODY_SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Octets of all larger request bodies held at the same time: what a small machine can spare.
 pub const HTTP_BODIES_BYTES_MAX: usize = 64 << 20;
-/// Fields of a query string or of a form, as in Go.
+/// Octets of a query string: the longest filter fits, percent-encoded.
+pub const HTTP_QUERY_BYTES_MAX: usize = 12 * 1024;
+/// Fields of a query string.
+pub const HTTP_QUERY_FIELDS_MAX: usize = 100;
+/// Fields of a form, as in Go.
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
 /// Connections open at once, where the limit of open files allows as many.
-pub const HTTP_CONNECTIONS_MAX: usize = 4096;
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Connections open at once that make a peak: when a quarter of a peak is left, the memory of the
+/// others is given back to the system.
+pub const HTTP_CONNECTIONS_PEAK_MIN: usize = 64;
 /// Connections are at most the limit of open files divided by this.
 pub const HTTP_OPEN_FILES_PER_CONNECTION: usize = 4;
 /// One network may hold at most all connections divided by this.
@@ -115,8 +124,10 @@ pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
 pub const HTTP_LOG_PAUSE_SECS: u64 = 10;
 
 const _: () = assert!(HTTP_HEAD_BYTES_MAX >= 8192, "hyper's smallest buffer");
+const _: () = assert!(HTTP_QUERY_BYTES_MAX + TOKEN_BYTES_MAX <= HTTP_HEAD_BYTES_MAX);
 const _: () = assert!(HTTP_BUFFER_BYTES_MAX >= HTTP_HEAD_BYTES_MAX);
 const _: () = assert!(HTTP_BODIES_BYTES_MAX >= HTTP_BODY_BYTES_MAX);
+const _: () = assert!(HTTP_BODY_SMALL_BYTES_MAX < HTTP_BODY_BYTES_MAX);
 const _: () = assert!(HTTP_BODY_STALL_SECS_MAX < HTTP_BODY_SECS_MAX);
 const _: () = assert!(HTTP_WRITE_STALL_SECS_MAX < HTTP_WRITE_SECS_MAX);
 
@@ -300,6 +311,12 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
+/// blanks, and the fields of the other kinds.
+pub const BODY_SLACK_BYTES: usize = 256 * 1024;
+/// Octets of the body of a client that is no superuser, or has not shown yet who it is. Nobody else
+/// can keep it from being read.
+pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;

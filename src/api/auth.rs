@@ -44,7 +44,7 @@ impl Credentials {
 /// `POST /api/collections/{collection}/auth-with-password`
 pub(super) async fn with_password(
     state: Rc<State>,
-    request: Request,
+    mut request: Request,
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
@@ -57,7 +57,8 @@ pub(super) async fn with_password(
         return Err(ApiError::new(403, message));
     }
     let fields = Fields::of(&request)?;
-    let credentials = decode::members(&request, Credentials::set).map_err(|error| match error {
+    let credentials = decode::members(&mut request, Credentials::set).await;
+    let credentials = credentials.map_err(|error| match error {
         Undecodable::Refused(error) => error,
         Undecodable::Content => {
             ApiError::new(400, "An error occurred while loading the submitted data.")

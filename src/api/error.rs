@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::json;
 use crate::auth::SignInError;
-use crate::http::Response;
+use crate::http::{BodyError, Response};
 use crate::records::{FieldError, Refused};
 use crate::store::{JobError, StoreError};
 
@@ -39,6 +39,10 @@ impl ApiError {
 
     pub(super) fn bad_request() -> Self {
         Self::new(400, "Something went wrong while processing your request.")
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(413, "Request entity too large")
     }
 
     pub(super) fn unauthorized() -> Self {
@@ -103,6 +107,19 @@ impl From<Failed> for ApiError {
             Refused::BadParameter(_) => Self::bad_request(),
             Refused::Invalid(fields) => Self::invalid(message, fields),
             Refused::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::too_large(),
+            BodyError::NoRoom => {
+                Self::new(503, "Too many large requests at once, try again later.")
+            }
+            BodyError::Late => Self::new(408, "The request body came too late."),
+            BodyError::Broken => Self::bad_request(),
         }
     }
 }

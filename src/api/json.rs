@@ -287,7 +287,8 @@ pub(super) struct Fields(Vec<String>);
 
 impl Fields {
     pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
-        Self::parse(&request.query_value("fields").unwrap_or_default())
+        let [fields] = request.query_values(["fields"]);
+        Self::parse(&fields.unwrap_or_default())
     }
 
     fn parse(text: &str) -> Result<Self, ApiError> {

@@ -26,7 +26,7 @@ use crate::auth::password::Passwords;
 use crate::auth::{Identity, identify};
 use crate::clock;
 use crate::http::router::{Params, Route, find};
-use crate::http::{BodyError, Handler, Method, Request, Response};
+use crate::http::{Handler, Method, Request, Response};
 use crate::limits::TTL_SECS_DEFAULT;
 use crate::model::Collection;
 use crate::publish::Event;
@@ -127,14 +127,8 @@ pub fn handler(state: Rc<State>) -> Handler {
 }
 
 async fn answer(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
-    match request.body {
-        Ok(_) => {}
-        Err(BodyError::TooLarge) => return Err(ApiError::new(413, "Request entity too large")),
-        Err(BodyError::NoRoom) => {
-            return Err(ApiError::new(503, "Too many large requests at once, try again later."));
-        }
-        Err(BodyError::Late) => return Err(ApiError::new(408, "The request body came too late.")),
-        Err(BodyError::Broken) => return Err(ApiError::bad_request()),
+    if request.has_long_query() {
+        return Err(ApiError::new(414, "The query string is too long."));
     }
     match find(ROUTES, request.method, &request.path) {
         Some((route, params)) => (route.endpoint)(state, request, params).await,

@@ -1,16 +1,16 @@
 //! Records of any collection.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::error::{ApiError, Failed};
 use super::json::Fields;
-use super::{State, caller, caller_now, collection, decode, json, json_response, token_of};
-use crate::auth::Identity;
+use super::{State, caller, collection, decode, json, json_response, token_of};
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::model::{Collection, Kind};
 use crate::publish::Event;
-use crate::records::{self, Input, Refused};
+use crate::records::{self, Refused, Write};
 use crate::store::{JobError, Reader, Tx};
 
 const NO_COLLECTION: &str = "Missing collection context.";
@@ -21,13 +21,18 @@ const DELETE_FAILED: &str = "Failed to delete record. Make sure that the record 
 
 /// The list parameters of a request.
 pub(super) fn list_params(request: &Request) -> records::list::Params {
-    records::list::Params {
-        page: request.query_value("page"),
-        per_page: request.query_value("perPage"),
-        skip_total: request.query_value("skipTotal"),
-        sort: request.query_value("sort"),
-        filter: request.query_value("filter"),
+    let [page, per_page, skip_total, sort, filter] =
+        request.query_values(["page", "perPage", "skipTotal", "sort", "filter"]);
+    records::list::Params { page, per_page, skip_total, sort, filter }
+}
+
+/// Turns away whoever brings no token where none but superusers are let in, before any other work.
+fn check_guest(token: Option<&str>, rule: Option<&str>) -> Result<(), ApiError> {
+    if token.is_some() {
+        return Ok(());
     }
+    let failed = |error| Failed { message: "", error: JobError::Refused(error) };
+    Ok(records::check_guest(rule).map_err(failed)?)
 }
 
 /// `GET /api/collections/{collection}/records`
@@ -37,8 +42,10 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
+    let token = token_of(&request);
+    check_guest(token.as_deref(), collection.list_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let (token, asked) = (token_of(&request), list_params(&request));
+    let asked = list_params(&request);
     // Encoded on the reader's thread: a thousand records would hold the executor up.
     let job = move |reader: &Reader<'_>| {
         let caller = caller(reader, token.as_deref())?;
@@ -56,8 +63,10 @@ pub(super) async fn view(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
+    let token = token_of(&request);
+    check_guest(token.as_deref(), collection.view_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let (token, id) = (token_of(&request), params.value("id").to_owned());
+    let id = params.value("id").to_owned();
     let job = move |reader: &Reader<'_>| {
         let caller = caller(reader, token.as_deref())?;
         let record = records::view(reader, &collection, caller.as_ref(), &id)?;
@@ -74,14 +83,14 @@ pub(super) async fn create(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
-    let rule = collection.create_rule.as_deref();
-    let (caller, input) = read_write(&state, &mut request, &collection, rule).await?;
+    let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
+    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
     let fields = Fields::of(&request)?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let caller = caller.as_ref();
-        let record = records::create(tx, &collection, caller, input, ttl_default_secs)?;
-        Ok(json::record(&collection, caller, &record, &fields))
+        let caller = caller(tx, asker.token.as_deref())?;
+        let record = records::create(tx, &collection, caller.as_ref(), input, ttl_default_secs)?;
+        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -95,11 +104,14 @@ pub(super) async fn update(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
-    let rule = collection.update_rule.as_deref();
-    let (caller, input) = read_write(&state, &mut request, &collection, rule).await?;
+    let id = params.value("id").to_owned();
+    let write = Write::Update { id: id.clone() };
+    let asker = may_write(&state, &mut request, &collection, write).await?;
+    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
     let fields = Fields::of(&request)?;
-    let (id, ttl_default_secs) = (params.value("id").to_owned(), state.ttl_default_secs);
+    let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
+        let caller = caller(tx, asker.token.as_deref())?;
         let caller = caller.as_ref();
         let record = records::update(tx, &collection, caller, &id, input, ttl_default_secs)?;
         Ok(json::record(&collection, caller, &record, &fields))
@@ -116,10 +128,14 @@ pub(super) async fn delete(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
-    let rule = collection.delete_rule.as_deref();
-    let (caller, _) = read_write(&state, &mut request, &collection, rule).await?;
-    let (id, ttl_default_secs) = (params.value("id").to_owned(), state.ttl_default_secs);
+    let id = params.value("id").to_owned();
+    let write = Write::Delete { id: id.clone() };
+    let asker = may_write(&state, &mut request, &collection, write).await?;
+    // PocketBase complains of a body that it cannot read, though it wants none.
+    decode::check(&mut request).await?;
+    let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
+        let caller = caller(tx, asker.token.as_deref())?;
         records::delete(tx, &collection, caller.as_ref(), &id, ttl_default_secs)
     };
     let written = state.store.write(job).await;
@@ -127,23 +143,53 @@ pub(super) async fn delete(
     Ok(Response::empty(204))
 }
 
-/// Who wants to write, and what. Whoever may not write gets no further than the form of the body:
-/// it is looked at, because PocketBase complains of it first, but nothing is made of it.
-async fn read_write(
+/// Whoever wants to write.
+struct Asker {
+    token: Option<String>,
+    /// By what the database said when the request came.
+    is_superuser: bool,
+}
+
+/// Whether somebody may write, as far as can be told without the values; the transaction
+/// that writes looks at it again, for much may happen while a body comes. Whoever may not write
+/// gets no further than the form of the body: it is looked at, because PocketBase complains of it
+/// first, but nothing is made of it.
+async fn may_write(
     state: &State,
     request: &mut Request,
-    collection: &Collection,
-    rule: Option<&str>,
-) -> Result<(Option<Identity>, Input), ApiError> {
-    let refuse = |error| ApiError::from(Failed { message: "", error: JobError::Refused(error) });
+    collection: &Arc<Collection>,
+    write: Write,
+) -> Result<Asker, ApiError> {
+    let (rule, message) = match &write {
+        Write::Create => (&collection.create_rule, CREATE_FAILED),
+        Write::Update { .. } => (&collection.update_rule, UPDATE_FAILED),
+        Write::Delete { .. } => (&collection.delete_rule, DELETE_FAILED),
+    };
+    let refuse = |error| ApiError::from(Failed { message, error });
     if collection.kind == Kind::View {
-        return Err(refuse(Refused::View));
+        return Err(refuse(JobError::Refused(Refused::View)));
     }
-    let caller = caller_now(state, request).await?;
-    if let Err(refused) = records::check_write(collection, rule, caller.as_ref()) {
-        decode::check(request)?;
-        return Err(refuse(refused));
+    let token = token_of(request);
+    let checked = match &token {
+        None if records::check_guest(rule.as_deref()).is_err() => {
+            Err(JobError::Refused(Refused::SuperusersOnly))
+        }
+        _ => {
+            let (token, collection) = (token.clone(), Arc::clone(collection));
+            let job = move |reader: &Reader<'_>| {
+                let caller = caller(reader, token.as_deref())?;
+                records::check_write(reader, &collection, caller.as_ref(), &write)?;
+                Ok(caller.is_some_and(|caller| caller.is_superuser()))
+            };
+            state.store.read(job).await
+        }
+    };
+    match checked {
+        Ok(is_superuser) => Ok(Asker { token, is_superuser }),
+        Err(error @ JobError::Refused(_)) => {
+            decode::check(request).await?;
+            Err(refuse(error))
+        }
+        Err(error) => Err(refuse(error)),
     }
-    let input = decode::input(request).await?;
-    Ok((caller, input))
 }

@@ -8,7 +8,7 @@ use smol::LocalExecutor;
 
 use super::*;
 use crate::auth::superuser::{self, Expect, SuperuserError};
-use crate::limits::{BODY_BYTES_INLINE_MAX, SIGN_IN_FAILURES_MAX};
+use crate::limits::{BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX, SIGN_IN_FAILURES_MAX};
 use crate::store::{self, KeySource};
 
 const EMAIL: &str = "a@example.com";
@@ -155,6 +155,19 @@ fn guests_get_what_pocketbase_gives_them() {
             assert_eq!(got, *status, "{method:?} {path}: {text}");
             assert!(text.contains(holds), "{method:?} {path}: {text}");
             assert!(got < 400 || text.contains(&format!("\"status\":{got}}}")), "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_guest_is_turned_away_before_the_query_is_read() {
+    with_server("query", async |server| {
+        let many = format!("{RECORDS}?{}", "a&".repeat(200));
+        let (status, body) = server.json(Method::Get, &many, "", Json::Null).await;
+        assert_eq!((status, &body["message"]), (414, &json!("The query string is too long.")));
+        // A list that looked at this query first would answer 400.
+        for path in [format!("{RECORDS}?fields=a:b"), format!("{RECORDS}/1?fields=a:b")] {
+            assert_eq!(server.json(Method::Get, &path, "", Json::Null).await.0, 403, "{path}");
         }
     });
 }
@@ -441,6 +454,10 @@ fn what_fields_and_gate_refuse_is_named_and_changes_nothing() {
         again["id"] = json!("123");
         let (_, answer) = server.json(Method::Post, RECORDS, &token, again).await;
         assert_eq!(answer["data"]["id"]["code"], "validation_pk_invalid");
+        // A sentence begins with a capital letter, a domain name stays as it is.
+        let (_, answer) = server.json(Method::Post, RECORDS, &token, a_record("x")).await;
+        let message = answer["data"]["content"]["message"].as_str().unwrap();
+        assert!(message.starts_with("The name x.home.arpa. has this A record"), "{message}");
     });
 }
 
@@ -548,11 +565,70 @@ fn bodies_are_read_as_pocketbase_reads_them() {
             let request = Request::for_test(Method::Post, path, &headers, long.as_bytes());
             assert_eq!(server.send(request).await.0, expected, "{path}");
         }
-        let mut request = Request::for_test(Method::Post, RECORDS, &[], b"");
-        request.body = Err(BodyError::TooLarge);
+        let request = Request::for_test(Method::Post, SIGN_IN, &[], long.as_bytes());
         let (status, text) = server.send(request).await;
         let expected = "{\"data\":{},\"message\":\"Request entity too large.\",\"status\":413}\n";
         assert_eq!((status, text.as_str()), (413, expected));
+    });
+}
+
+#[test]
+fn nobody_makes_the_server_build_what_it_will_not_store() {
+    with_server("guests-bodies", async |server| {
+        // Longer than any body of these collections may be: whoever is refused, is so before
+        // that is asked.
+        let long = format!("{{\"a\":[{}0]}}", "0,".repeat(HTTP_BODY_BYTES_MAX / 2));
+        let token = server.token().await;
+        let users = "/api/collections/users/records";
+        let (post, patch, delete) = (Method::Post, Method::Patch, Method::Delete);
+        let id = |path: &str| format!("{path}/abc");
+        for (method, path, token, status) in [
+            (post, users.to_owned(), "", 400),
+            (patch, id(users), "", 404),
+            (delete, id(users), "", 404),
+            (delete, id("/api/collections/_externalAuths/records"), "", 404),
+            (delete, id("/api/collections/_authOrigins/records"), "", 404),
+            (post, RECORDS.to_owned(), "", 403),
+            (patch, id(RECORDS), &token, 404),
+            (delete, id(RECORDS), &token, 404),
+            (post, users.to_owned(), &token, 400),
+            (post, RECORDS.to_owned(), &token, 413),
+        ] {
+            let headers = [("Authorization", token), ("Content-Type", "application/json")];
+            let request = Request::for_test(method, &path, &headers, long.as_bytes());
+            let (got, text) = server.send(request).await;
+            assert_eq!(got, status, "{method:?} {path}: {text}");
+        }
+    });
+}
+
+#[test]
+fn a_token_is_looked_at_in_the_transaction_that_writes() {
+    with_server("withdrawn", async |server| {
+        let token = server.token().await;
+        // The read that lets the write begin is over when the writer is asked; what comes first
+        // in the writer's queue then withdraws the token.
+        let (hold, held) = smol::channel::bounded::<()>(1);
+        let (tell, told) = smol::channel::bounded::<()>(1);
+        let store = server.state.store.clone();
+        let withdraw = store.write(move |tx| {
+            tell.send_blocking(()).unwrap();
+            held.recv_blocking().unwrap_err();
+            tx.upsert_superuser(EMAIL, "another hash").map(drop)
+        });
+        let create = server.json(Method::Post, RECORDS, &token, a_record("late"));
+        let release = async {
+            told.recv().await.unwrap();
+            // Readers serve in turn: when as many reads as readers came back, the check is over.
+            for _ in 0..8 {
+                server.state.store.read(|_| Ok::<_, StoreError>(())).await.unwrap();
+            }
+            drop(hold);
+        };
+        let (withdrawn, ((status, body), ())) =
+            smol::future::zip(withdraw, smol::future::zip(create, release)).await;
+        withdrawn.unwrap();
+        assert_eq!(status, 403, "{body}");
     });
 }
 

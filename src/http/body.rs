@@ -1,4 +1,11 @@
-//! Request bodies: collected whole, within a bound for each and one for all together.
+//! Request bodies: read when the handler asks, as far as it asks.
+//!
+//! Only the handler can tell what a body may cost: nothing before it knows who sends it. So it gets
+//! the head of a request with the body still in the socket, and reads it with a bound of its own;
+//! a body that nobody reads is never sent (`Expect: 100-continue`) or thrown away.
+//!
+//! A body up to [`HTTP_BODY_SMALL_BYTES_MAX`] octets costs what a connection costs, and connections
+//! are bounded. All larger bodies share one budget, so that a few can never keep the small out.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -6,22 +13,75 @@ use std::rc::Rc;
 
 use hyper::body::{Body as _, Incoming};
 
-use crate::limits::{HTTP_BODIES_BYTES_MAX, HTTP_BODY_BYTES_MAX};
+use super::conn::{Phase, Watch};
+use crate::limits::{HTTP_BODIES_BYTES_MAX, HTTP_BODY_SMALL_BYTES_MAX};
 
-/// The octets of a request body. They count against the budget of all bodies until it is dropped.
+/// A request's body. What was read of it counts against the budget until it is dropped.
 pub struct Body {
+    source: Source,
     octets: Vec<u8>,
-    _reserved: Option<Reservation>,
+    reserved: Option<Reservation>,
+}
+
+enum Source {
+    /// All of it is in `octets`.
+    Read,
+    /// Nothing was read yet.
+    Unread { incoming: Incoming, watch: Rc<Watch>, budget: Budget },
+    /// Reading it ended with this.
+    Failed(BodyError),
 }
 
 impl Body {
-    /// The octets, transfer coding removed.
+    pub(super) fn unread(incoming: Incoming, watch: &Rc<Watch>, budget: &Budget) -> Self {
+        let source = if incoming.is_end_stream() {
+            Source::Read
+        } else {
+            // Until it is read, the client may be sending what nobody takes.
+            watch.is_unread.set(true);
+            Source::Unread { incoming, watch: Rc::clone(watch), budget: budget.clone() }
+        };
+        Self { source, octets: Vec::new(), reserved: None }
+    }
+
+    /// Reads the body to its end, transfer coding removed; at once when that was done before.
+    ///
+    /// # Errors
+    /// It is longer than `bytes_max`, or one of the others: then there is no reading on.
+    pub async fn read(&mut self, bytes_max: usize) -> Result<&[u8], BodyError> {
+        self.source = match std::mem::replace(&mut self.source, Source::Read) {
+            Source::Unread { incoming, watch, budget } => {
+                let mut reserved = Reservation { left: budget.left, taken: 0 };
+                watch.enter(Phase::Body);
+                let octets = collect(incoming, &watch, &mut reserved, bytes_max).await;
+                watch.enter(Phase::Work);
+                match octets {
+                    Ok(octets) => {
+                        watch.is_unread.set(false);
+                        (self.octets, self.reserved) = (octets, Some(reserved));
+                        Source::Read
+                    }
+                    Err(error) => Source::Failed(error),
+                }
+            }
+            source => source,
+        };
+        match self.source {
+            Source::Failed(error) => Err(error),
+            Source::Read | Source::Unread { .. } if self.octets.len() > bytes_max => {
+                Err(BodyError::TooLarge)
+            }
+            Source::Read | Source::Unread { .. } => Ok(&self.octets),
+        }
+    }
+
+    /// What was read; empty before.
     #[must_use]
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
 
-    /// Takes the octets out, to be worked on elsewhere. They still count against the budget as
+    /// Takes out what was read, to be worked on elsewhere. It still counts against the budget as
     /// long as this is kept.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.octets)
@@ -30,18 +90,47 @@ impl Body {
 
 impl From<Vec<u8>> for Body {
     fn from(octets: Vec<u8>) -> Self {
-        Self { octets, _reserved: None }
+        Self { source: Source::Read, octets, reserved: None }
     }
+}
+
+/// The socket under it bounds the time; the watch says afterwards whether it was the time that
+/// ended the reading.
+async fn collect(
+    mut incoming: Incoming,
+    watch: &Watch,
+    reserved: &mut Reservation,
+    bytes_max: usize,
+) -> Result<Vec<u8>, BodyError> {
+    // A length that is announced and too long is refused before an octet of it is sent.
+    if incoming.size_hint().lower() > bytes_max as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    let mut octets = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
+    {
+        let frame = frame.map_err(|_| {
+            if watch.is_overdue.get() { BodyError::Late } else { BodyError::Broken }
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if octets.len() + data.len() > bytes_max {
+            return Err(BodyError::TooLarge);
+        }
+        // Memory follows what has arrived, never what was announced.
+        reserved.reach(octets.len() + data.len())?;
+        octets.extend_from_slice(&data);
+    }
+    Ok(octets)
 }
 
 /// Why a request has no body although one was announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than the limit for one.
-    #[error("the body is longer than {HTTP_BODY_BYTES_MAX} octets")]
+    /// It is longer than the handler takes.
+    #[error("the body is too long")]
     TooLarge,
-    /// All bodies together are longer than the limit for all: later there may be room.
-    #[error("the bodies in flight are longer than {HTTP_BODIES_BYTES_MAX} octets")]
+    /// All large bodies together are longer than the limit for all: later there may be room.
+    #[error("the large bodies in flight are longer than {HTTP_BODIES_BYTES_MAX} octets")]
     NoRoom,
     /// The client did not send it in time.
     #[error("the body did not arrive in time")]
@@ -51,47 +140,15 @@ pub enum BodyError {
     Broken,
 }
 
-/// The octets that all bodies together may still take.
+/// The octets that all large bodies together may still take.
+#[derive(Clone)]
 pub(super) struct Budget {
     left: Rc<Cell<usize>>,
-    body_bytes_max: usize,
 }
 
 impl Budget {
-    pub(super) fn new(body_bytes_max: usize, bodies_bytes_max: usize) -> Self {
-        Self { left: Rc::new(Cell::new(bodies_bytes_max)), body_bytes_max }
-    }
-
-    /// Reads a body to its end. The socket under it bounds the time; `late` says afterwards
-    /// whether it was the time that ended the reading.
-    pub(super) async fn collect(
-        &self,
-        mut incoming: Incoming,
-        late: impl Fn() -> bool,
-    ) -> Result<Body, BodyError> {
-        if incoming.is_end_stream() {
-            return Ok(Body::from(Vec::new()));
-        }
-        // A length that is announced and too long is refused before an octet of it is sent.
-        if incoming.size_hint().lower() > self.body_bytes_max as u64 {
-            return Err(BodyError::TooLarge);
-        }
-        let mut octets = Vec::new();
-        let mut reserved = Reservation { left: Rc::clone(&self.left), taken: 0 };
-        while let Some(frame) =
-            std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
-        {
-            let frame =
-                frame.map_err(|_| if late() { BodyError::Late } else { BodyError::Broken })?;
-            let Ok(data) = frame.into_data() else { continue };
-            if octets.len() + data.len() > self.body_bytes_max {
-                return Err(BodyError::TooLarge);
-            }
-            // Memory follows what has arrived, never what was announced.
-            reserved.take(data.len())?;
-            octets.extend_from_slice(&data);
-        }
-        Ok(Body { octets, _reserved: Some(reserved) })
+    pub(super) fn new(bodies_bytes_max: usize) -> Self {
+        Self { left: Rc::new(Cell::new(bodies_bytes_max)) }
     }
 }
 
@@ -102,10 +159,15 @@ struct Reservation {
 }
 
 impl Reservation {
-    fn take(&mut self, octets: usize) -> Result<(), BodyError> {
-        let left = self.left.get().checked_sub(octets).ok_or(BodyError::NoRoom)?;
+    /// The body has grown to `octets`.
+    fn reach(&mut self, octets: usize) -> Result<(), BodyError> {
+        if octets <= HTTP_BODY_SMALL_BYTES_MAX {
+            return Ok(());
+        }
+        let more = octets.saturating_sub(self.taken);
+        let left = self.left.get().checked_sub(more).ok_or(BodyError::NoRoom)?;
         self.left.set(left);
-        self.taken += octets;
+        self.taken += more;
         Ok(())
     }
 }
@@ -121,15 +183,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dropped_body_gives_its_room_back() {
-        let left = Rc::new(Cell::new(10));
-        let mut first = Reservation { left: Rc::clone(&left), taken: 0 };
-        let mut second = Reservation { left: Rc::clone(&left), taken: 0 };
-        assert_eq!(first.take(6), Ok(()));
-        assert_eq!(second.take(6), Err(BodyError::NoRoom));
+    fn a_dropped_body_gives_its_room_back_and_a_small_one_takes_none() {
+        let small = HTTP_BODY_SMALL_BYTES_MAX;
+        let left = Rc::new(Cell::new(2 * small));
+        let reservation = || Reservation { left: Rc::clone(&left), taken: 0 };
+        let (mut first, mut second) = (reservation(), reservation());
+        assert_eq!(first.reach(small), Ok(()));
+        assert_eq!(left.get(), 2 * small);
+        assert_eq!(first.reach(small + 1), Ok(()));
+        assert_eq!(left.get(), small - 1);
+        assert_eq!(second.reach(small), Ok(()), "whatever the others take");
+        assert_eq!(second.reach(small + 1), Err(BodyError::NoRoom));
         drop(first);
-        assert_eq!(second.take(6), Ok(()));
+        assert_eq!(second.reach(small + 1), Ok(()));
         drop(second);
-        assert_eq!(left.get(), 10);
+        assert_eq!(left.get(), 2 * small);
     }
 }

@@ -1,10 +1,10 @@
 //! One connection: hyper above, a smol socket below, and a deadline for whatever it waits for.
 //!
 //! ```text
-//!            first octet            header whole        body whole
-//!   Idle ------------------> Head -----------------> Body ----------> Work
-//!    ^                                                                  |
-//!    +---------------- flushed ---------------- Write <---- response ---+
+//!            first octet            header whole        handler reads
+//!   Idle ------------------> Head -----------------> Work <---------> Body
+//!    ^                                                |    body whole
+//!    +---------- flushed ---------- Write <- response +
 //! ```
 //! Each phase but `Work` has a deadline, kept by the socket: when the socket is not ready and the
 //! deadline of the phase is over, its operation fails and hyper closes. One lazy timer per
@@ -34,7 +34,7 @@ use smol::channel::Receiver;
 use smol::future::FutureExt as _;
 use smol::{Async, Timer};
 
-use super::body::{BodyError, Budget};
+use super::body::{Body, Budget};
 use super::listener::{Handler, Settings, unless_stopped};
 use super::request::Request;
 use super::response::Response;
@@ -62,7 +62,7 @@ impl Shared {
             .max_header_size(HTTP_HEAD_BYTES_MAX)
             .max_headers(HTTP_HEADERS_MAX)
             .header_read_timeout(None);
-        let budget = Budget::new(settings.body_bytes_max, settings.bodies_bytes_max);
+        let budget = Budget::new(settings.bodies_bytes_max);
         let scratch = RefCell::new(vec![0; HTTP_SCRATCH_BYTES].into_boxed_slice());
         Self { handler, settings, http1, budget, scratch }
     }
@@ -105,22 +105,17 @@ pub(super) async fn run(
     }
 }
 
-/// One request: its body, the handler, its response. An error closes the connection unanswered.
+/// One request: the handler, its response.
 async fn answer(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
     shared: &Shared,
-    watch: &Watch,
-) -> Result<hyper::Response<Octets>, BodyError> {
-    watch.enter(Phase::Body);
-    let (parts, incoming) = request.into_parts();
-    let body = shared.budget.collect(incoming, || watch.is_overdue.get()).await;
-    match body {
-        Ok(_) => {}
-        Err(BodyError::Broken) => return Err(BodyError::Broken),
-        Err(_) => watch.is_unread.set(true),
-    }
+    watch: &Rc<Watch>,
+) -> Result<hyper::Response<Octets>, Infallible> {
+    watch.is_unread.set(false);
     watch.enter(Phase::Work);
+    let (parts, incoming) = request.into_parts();
+    let body = Body::unread(incoming, watch, &shared.budget);
     let response = (shared.handler)(Request::from_hyper(parts, body, peer)).await;
     watch.enter(Phase::Write);
     Ok(into_hyper(response))
@@ -172,7 +167,7 @@ impl hyper::body::Body for Octets {
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     Head,
     Body,
@@ -181,7 +176,7 @@ enum Phase {
 }
 
 /// The phase of a connection and its deadline; the socket and the service share it.
-struct Watch {
+pub(super) struct Watch {
     settings: Settings,
     phase: Cell<Phase>,
     /// The end of the phase, whatever happens.
@@ -189,9 +184,9 @@ struct Watch {
     /// The end of the phase unless an octet moves.
     stalled_at: Cell<Instant>,
     /// A deadline has passed.
-    is_overdue: Cell<bool>,
+    pub(super) is_overdue: Cell<bool>,
     /// The client may still be sending what nobody will read.
-    is_unread: Cell<bool>,
+    pub(super) is_unread: Cell<bool>,
 }
 
 impl Watch {
@@ -210,7 +205,7 @@ impl Watch {
         watch
     }
 
-    fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: Phase) {
         let (whole, stall) = match phase {
             Phase::Idle => (self.settings.idle, self.settings.idle),
             Phase::Head => (self.settings.head, self.settings.head),

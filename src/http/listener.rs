@@ -20,11 +20,12 @@ use super::conn::{self, Shared};
 use super::request::{Request, network_of};
 use super::response::Response;
 use crate::limits::{
-    HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_BYTES_MAX,
-    HTTP_BODY_SECS_MAX, HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_SECS_MAX,
+    HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_SECS_MAX,
+    HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PEAK_MIN, HTTP_HEAD_SECS_MAX,
     HTTP_IDLE_SECS_MAX, HTTP_LOG_PAUSE_SECS, HTTP_NETWORK_SHARE, HTTP_OPEN_FILES_PER_CONNECTION,
     HTTP_STOP_GRACE_MILLIS, HTTP_WRITE_SECS_MAX, HTTP_WRITE_STALL_SECS_MAX,
 };
+use crate::sys;
 
 /// What answers a request. It runs on the executor's thread; when the client leaves, its future is
 /// dropped.
@@ -51,9 +52,7 @@ pub struct Settings {
     pub idle: Duration,
     /// For requests in flight when the listener stops.
     pub stop_grace: Duration,
-    /// Octets of one body.
-    pub body_bytes_max: usize,
-    /// Octets of all bodies together.
+    /// Octets of all large bodies together.
     pub bodies_bytes_max: usize,
 }
 
@@ -74,7 +73,6 @@ impl Settings {
             write_stall: Duration::from_secs(HTTP_WRITE_STALL_SECS_MAX),
             idle: Duration::from_secs(HTTP_IDLE_SECS_MAX),
             stop_grace: Duration::from_millis(HTTP_STOP_GRACE_MILLIS),
-            body_bytes_max: HTTP_BODY_BYTES_MAX,
             bodies_bytes_max: HTTP_BODIES_BYTES_MAX,
         }
     }
@@ -144,11 +142,15 @@ pub(super) async fn serve_accepted(
         // A response is written in one call: waiting for more would only delay it.
         let _without = stream.get_ref().set_nodelay(true);
         let connection = conn::run(stream, peer, Rc::clone(&shared), stop.clone());
-        let alive = alive.clone();
+        let (alive, census) = (alive.clone(), Rc::clone(&census));
         executor
             .spawn(async move {
                 connection.await;
                 drop(seat);
+                if census.is_calm_after_peak() {
+                    // The allocator keeps what it was given back, and its walk takes a while.
+                    smol::unblock(sys::trim_memory).await;
+                }
                 drop(alive);
             })
             .detach();
@@ -183,6 +185,8 @@ struct Census {
     total_max: usize,
     network_max: usize,
     total: Cell<usize>,
+    /// The most there were since memory was given back.
+    peak: Cell<usize>,
     networks: RefCell<HashMap<IpAddr, usize>>,
 }
 
@@ -192,6 +196,7 @@ impl Census {
             total_max: settings.connections_max,
             network_max: settings.connections_per_network_max,
             total: Cell::new(0),
+            peak: Cell::new(0),
             networks: RefCell::new(HashMap::new()),
         }
     }
@@ -206,7 +211,20 @@ impl Census {
         }
         networks.insert(network, held + 1);
         self.total.set(self.total.get() + 1);
+        self.peak.set(self.peak.get().max(self.total.get()));
         Some(Seat { census: Rc::clone(self), network })
+    }
+}
+
+impl Census {
+    /// Are most connections of a peak gone? Said once for each peak.
+    fn is_calm_after_peak(&self) -> bool {
+        let (total, peak) = (self.total.get(), self.peak.get());
+        let is_calm = peak >= HTTP_CONNECTIONS_PEAK_MIN && total <= peak / 4;
+        if is_calm {
+            self.peak.set(total);
+        }
+        is_calm
     }
 }
 
@@ -247,5 +265,28 @@ impl Throttle {
         }
         self.passed_at = Some(now);
         Some(std::mem::take(&mut self.held_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_that_is_over_is_seen_once() {
+        let mut settings = Settings::new(HTTP_OPEN_FILES_PER_CONNECTION * HTTP_CONNECTIONS_MAX);
+        settings.connections_per_network_max = settings.connections_max;
+        let census = Rc::new(Census::new(&settings));
+        let seat = || census.seat(IpAddr::from([192, 0, 2, 1])).unwrap();
+        let mut seats: Vec<_> = (0..HTTP_CONNECTIONS_PEAK_MIN - 1).map(|_| seat()).collect();
+        seats.clear();
+        assert!(!census.is_calm_after_peak(), "that was none");
+        seats.extend((0..HTTP_CONNECTIONS_PEAK_MIN).map(|_| seat()));
+        seats.truncate(HTTP_CONNECTIONS_PEAK_MIN / 4 + 1);
+        assert!(!census.is_calm_after_peak(), "it is not over");
+        seats.pop();
+        assert!(census.is_calm_after_peak());
+        seats.clear();
+        assert!(!census.is_calm_after_peak(), "seen already");
     }
 }

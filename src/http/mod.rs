@@ -8,8 +8,8 @@
 //! | [`request`], [`response`], [`body`] | our own types: hyper's stop at this door |
 //! | [`router`] | a table of method, pattern and whatever the caller puts beside them |
 //!
-//! The handler is called with a whole request, body included, and returns a whole response; both
-//! are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
+//! The handler is called with the head of a request, reads as much of the body as it wants to pay
+//! for, and returns a whole response; all are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
 //!
 //! Absent: any word of the domain (the caller decides what a status means and what an error body
 //! looks like), TLS, HTTP/2, compression.

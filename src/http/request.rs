@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::HeaderMap;
 
-use super::body::{Body, BodyError};
-use crate::limits::HTTP_FORM_FIELDS_MAX;
+use super::body::Body;
+use crate::limits::{HTTP_FORM_FIELDS_MAX, HTTP_QUERY_BYTES_MAX, HTTP_QUERY_FIELDS_MAX};
 
 /// The request methods that anything here answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Method {
     Other,
 }
 
-/// A request with its whole body. Its `Debug` form leaves the header fields and the body out:
+/// A request: its head, and its body to be read. Its `Debug` form leaves the header fields and the body out:
 /// both may hold secrets.
 pub struct Request {
     /// The method; HEAD reads as GET.
@@ -40,8 +40,8 @@ pub struct Request {
     pub query: String,
     /// The other end of the connection.
     pub peer: SocketAddr,
-    /// The body, or why there is none: the handler says what the client is told.
-    pub body: Result<Body, BodyError>,
+    /// The body, not yet read: the handler says how much of it there may be.
+    pub body: Body,
     headers: HeaderMap,
 }
 
@@ -59,7 +59,7 @@ impl Request {
     /// A request as hyper has parsed it.
     pub(super) fn from_hyper(
         parts: hyper::http::request::Parts,
-        body: Result<Body, BodyError>,
+        body: Body,
         peer: SocketAddr,
     ) -> Self {
         let is_head = parts.method == hyper::Method::HEAD;
@@ -102,7 +102,7 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
-            body: Ok(Body::from(body.to_vec())),
+            body: Body::from(body.to_vec()),
             headers: map,
         }
     }
@@ -114,12 +114,28 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The first value of a query parameter, decoded. As in Go, a query with more than
-    /// [`HTTP_FORM_FIELDS_MAX`] parameters reads as if it had none.
+    /// The first value of each of these query parameters, decoded. One pass, and nothing is made
+    /// of the other parameters.
     #[must_use]
-    pub fn query_value(&self, name: &str) -> Option<String> {
-        let fields = form_fields(self.query.as_bytes()).ok()?;
-        fields.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    pub fn query_values<const N: usize>(&self, names: [&str; N]) -> [Option<String>; N] {
+        let mut values = [const { None }; N];
+        for (key, value) in pairs(self.query.as_bytes()) {
+            let Some(key) = decode(key, b'+') else { continue };
+            for (slot, name) in values.iter_mut().zip(names) {
+                if slot.is_none() && key == name {
+                    *slot = decode(value, b'+').map(Cow::into_owned);
+                }
+            }
+        }
+        values
+    }
+
+    /// Is the query string longer, or has it more parameters, than anything here reads?
+    #[must_use]
+    pub fn has_long_query(&self) -> bool {
+        let query = self.query.as_bytes();
+        query.len() > HTTP_QUERY_BYTES_MAX
+            || query.iter().filter(|&&octet| octet == b'&').count() >= HTTP_QUERY_FIELDS_MAX
     }
 
     /// The network that a bound per client counts: see [`network_of`].
@@ -139,7 +155,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A form or query string has more than [`HTTP_FORM_FIELDS_MAX`] fields.
+/// A form has more than [`HTTP_FORM_FIELDS_MAX`] fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {HTTP_FORM_FIELDS_MAX} fields")]
 pub struct TooManyFields;
@@ -152,21 +168,25 @@ pub struct TooManyFields;
 /// [`TooManyFields`].
 pub fn form_fields(text: &[u8]) -> Result<Vec<(String, String)>, TooManyFields> {
     let mut fields = Vec::new();
-    for field in text.split(|&octet| octet == b'&') {
-        if field.is_empty() || field.contains(&b';') {
-            continue;
-        }
+    for (key, value) in pairs(text) {
         if fields.len() == HTTP_FORM_FIELDS_MAX {
             return Err(TooManyFields);
         }
-        let mut halves = field.splitn(2, |&octet| octet == b'=');
-        let key = halves.next().unwrap_or_default();
-        let value = halves.next().unwrap_or_default();
         if let (Some(key), Some(value)) = (decode(key, b'+'), decode(value, b'+')) {
             fields.push((key.into_owned(), value.into_owned()));
         }
     }
     Ok(fields)
+}
+
+/// The keys and values of form text, as sent. A field with a `;` is none.
+fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    text.split(|&octet| octet == b'&')
+        .filter(|field| !field.is_empty() && !field.contains(&b';'))
+        .map(|field| {
+            let mut halves = field.splitn(2, |&octet| octet == b'=');
+            (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
+        })
 }
 
 /// A segment of a path with its percent-encoding resolved; `None` where that is broken.
@@ -213,6 +233,25 @@ mod tests {
         assert_eq!(fields("a=%zz&b=%4&c=%&d=ok&e=1;f=2"), [pair("d", "ok")]);
         assert_eq!(fields("n=%ff"), [pair("n", "\u{fffd}")]);
         assert_eq!(fields(""), []);
+    }
+
+    #[test]
+    fn query_values_are_the_first_of_their_name_in_one_pass() {
+        let request = Request::for_test(Method::Get, "/?b=2&x=%zz&a=%zz&%61=1+0&a=3&c", &[], b"");
+        let values = request.query_values(["a", "b", "c", "d"]);
+        let expected = [Some("1 0"), Some("2"), Some(""), None];
+        assert_eq!(values.each_ref().map(Option::as_deref), expected);
+    }
+
+    #[test]
+    fn a_long_query_is_known_by_its_octets_and_by_its_fields() {
+        let is_long = |query: String| {
+            Request::for_test(Method::Get, &format!("/?{query}"), &[], b"").has_long_query()
+        };
+        assert!(!is_long("a&".repeat(HTTP_QUERY_FIELDS_MAX - 1)));
+        assert!(is_long("a&".repeat(HTTP_QUERY_FIELDS_MAX)));
+        assert!(!is_long("a".repeat(HTTP_QUERY_BYTES_MAX)));
+        assert!(is_long("a".repeat(HTTP_QUERY_BYTES_MAX + 1)));
     }
 
     #[test]

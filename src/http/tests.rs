@@ -9,6 +9,7 @@ use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use smol::{Async, LocalExecutor, Timer};
 
 use super::*;
+use crate::limits::HTTP_BODY_SMALL_BYTES_MAX;
 
 /// Nothing in these tests takes so long unless it hangs.
 const HANG: Duration = Duration::from_secs(20);
@@ -22,18 +23,22 @@ fn settings() -> Settings {
         write_stall: Duration::from_millis(200),
         idle: Duration::from_millis(1000),
         stop_grace: HANG,
-        body_bytes_max: 1000,
-        bodies_bytes_max: 1500,
+        bodies_bytes_max: 3 * HTTP_BODY_SMALL_BYTES_MAX,
         ..Settings::new(1024)
     }
 }
 
 /// Answers `METHOD path body`, or what the path asks for.
 fn echo() -> Handler {
-    Rc::new(|request: Request| {
+    Rc::new(|mut request: Request| {
         Box::pin(async move {
-            let body = match &request.body {
-                Ok(body) => String::from_utf8_lossy(body.octets()).into_owned(),
+            let bytes_max = match request.path.as_str() {
+                "/unread" => return Response::new(200, "text/plain", "unread"),
+                "/hold" => 4 * HTTP_BODY_SMALL_BYTES_MAX,
+                _ => 1000,
+            };
+            let body = match request.body.read(bytes_max).await {
+                Ok(octets) => String::from_utf8_lossy(octets).into_owned(),
                 Err(BodyError::TooLarge) => return Response::new(413, "text/plain", "too large"),
                 Err(BodyError::NoRoom) => return Response::new(503, "text/plain", "no room"),
                 Err(BodyError::Late) => return Response::new(408, "text/plain", "late"),
@@ -312,25 +317,44 @@ fn expect_100_is_answered_only_when_the_body_is_wanted() {
 }
 
 #[test]
-fn bodies_together_stay_within_their_budget() {
+fn large_bodies_together_stay_within_their_budget_and_leave_the_small_alone() {
+    let length = 2 * HTTP_BODY_SMALL_BYTES_MAX;
+    let request = |path: &str, length: usize| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        [head.as_bytes(), &vec![b'a'; length]].concat()
+    };
     with_server(settings(), async |address| {
+        let large = request("/hold", length);
         let mut first = connect(address).await;
-        let head =
-            "POST /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n\r\n";
-        let request = [head.as_bytes(), &[b'a'; 900]].concat();
-        first.write_all(&request).await.unwrap();
-        // The first body is whole before the second begins: a response on a third connection,
-        // asked for after it, says that the server has come that far.
-        let mut third = connect(address).await;
-        third.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        read_until(&mut third, "slow").await;
+        first.write_all(&large).await.unwrap();
+        // A response on another connection, asked for after the first body was sent, says that
+        // the server has come that far.
+        let mut other = connect(address).await;
+        other.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        read_until(&mut other, "slow").await;
         let mut second = connect(address).await;
-        second.write_all(&request).await.unwrap();
+        second.write_all(&large).await.unwrap();
         assert_eq!(status(&read_all(&mut second).await), "503");
-        assert!(read_all(&mut first).await.ends_with("held"));
-        let mut fourth = connect(address).await;
-        fourth.write_all(&request).await.unwrap();
-        assert_eq!(status(&read_all(&mut fourth).await), "200");
+        let mut small = connect(address).await;
+        small.write_all(&request("/small", 1000)).await.unwrap();
+        assert_eq!(status(&read_all(&mut small).await), "200");
+    });
+}
+
+#[test]
+fn a_body_that_the_handler_does_not_want_is_not_waited_for() {
+    let response = exchange("POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\na");
+    assert_eq!(status(&response), "200", "{response}");
+    // One that came in one piece is skipped, and the connection kept.
+    with_server(settings(), async |address| {
+        let mut stream = connect(address).await;
+        let unread = "POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+        stream.write_all(unread.as_bytes()).await.unwrap();
+        read_until(&mut stream, "unread").await;
+        stream.write_all(b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        read_until(&mut stream, "Get /next ").await;
     });
 }
 

@@ -1,8 +1,7 @@
 //! A new record.
 
 use super::{
-    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of,
-    stored, take_row, validate,
+    Input, Refused, check_create, check_owner, dns, input, row_of, stored, take_row, validate,
 };
 use crate::auth::Identity;
 use crate::clock;
@@ -24,11 +23,7 @@ pub fn create(
     mut input: Input,
     ttl_default_secs: u32,
 ) -> Result<Record, Refused> {
-    check_write(collection, collection.create_rule.as_deref(), caller)?;
-    check_kind(collection)?;
-    if access(collection.create_rule.as_deref(), caller)? == Access::Nothing {
-        return Err(Refused::Rule);
-    }
+    check_create(collection, caller)?;
     let mut record = Record::new(collection);
     keep_visible(collection, caller, &mut input);
     input::apply(collection, &mut record, &input).map_err(Refused::Invalid)?;

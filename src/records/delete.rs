@@ -1,6 +1,6 @@
 //! A record less.
 
-use super::{Access, Refused, access, check_kind, check_write, dns, row_of};
+use super::{Refused, dns, row_of, target};
 use crate::auth::Identity;
 use crate::model::Collection;
 use crate::publish::Event;
@@ -17,12 +17,7 @@ pub fn delete(
     id: &str,
     ttl_default_secs: u32,
 ) -> Result<(), Refused> {
-    check_write(collection, collection.delete_rule.as_deref(), caller)?;
-    if access(collection.delete_rule.as_deref(), caller)? == Access::Nothing {
-        return Err(Refused::NotFound);
-    }
-    let old = tx.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
-    check_kind(collection)?;
+    let old = target(tx, collection, collection.delete_rule.as_deref(), caller, id)?;
     if collection.name == dns::COLLECTION {
         let row = row_of(collection, &old);
         dns::write_row(tx, Some(&row), None, ttl_default_secs, |tx| tx.delete(collection, id))?;

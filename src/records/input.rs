@@ -8,6 +8,10 @@
 use serde_json::Value as Json;
 
 use super::{FieldError, Input, date, json};
+use crate::limits::{
+    BODY_SLACK_BYTES, EDITOR_FIELD_BYTES_MAX, HTTP_BODY_BYTES_MAX, JSON_FIELD_BYTES_MAX,
+    TEXT_CHARS_MAX,
+};
 use crate::model::{Collection, Field, FieldKind, Record, Value, ids};
 
 /// What a key does to the value of its field.
@@ -52,6 +56,37 @@ pub fn apply(
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(refused) }
+}
+
+/// Does this key say anything of a field? What stands under any other key need not be read.
+#[must_use]
+pub fn knows(collection: &Collection, key: &str) -> bool {
+    find(collection, key).is_some()
+}
+
+/// Octets of a body that can hold everything the fields may: their own maxima, each octet escaped
+/// or percent-encoded, and something for the keys and for the blanks between.
+#[must_use]
+pub fn bytes_max(collection: &Collection) -> usize {
+    const OCTET_AS_SENT: usize = 3;
+    const UTF8_BYTES_MAX: usize = 4;
+    let option = |field: &Field, name| {
+        let given = field.options.get(name).and_then(Json::as_u64).filter(|given| *given > 0);
+        given.map(|given| usize::try_from(given).unwrap_or(usize::MAX))
+    };
+    let fields = collection.fields.iter().map(|field| match field.kind {
+        FieldKind::Text => {
+            option(field, "max").unwrap_or(TEXT_CHARS_MAX).saturating_mul(UTF8_BYTES_MAX)
+        }
+        FieldKind::Json => option(field, "maxSize").unwrap_or(JSON_FIELD_BYTES_MAX),
+        FieldKind::Editor => option(field, "maxSize").unwrap_or(EDITOR_FIELD_BYTES_MAX),
+        _ => 0,
+    });
+    fields
+        .fold(0, usize::saturating_add)
+        .saturating_mul(OCTET_AS_SENT)
+        .saturating_add(BODY_SLACK_BYTES)
+        .min(HTTP_BODY_BYTES_MAX)
 }
 
 /// The field and the verb of a key: the first field that knows the key.

@@ -117,19 +117,74 @@ fn access(rule: Option<&str>, caller: Option<&Identity>) -> Result<Access, Refus
     }
 }
 
-/// May the records of the collection be written at all, and may `caller` be the one to do it?
+/// A write that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Write {
+    Create,
+    Update { id: String },
+    Delete { id: String },
+}
+
+/// Is nobody but a superuser asked in? Then whoever brings no token need not be looked at.
 ///
 /// # Errors
-/// [`Refused::View`], [`Refused::SuperusersOnly`].
+/// [`Refused::SuperusersOnly`].
+pub fn check_guest(rule: Option<&str>) -> Result<(), Refused> {
+    access(rule, None).map(|_| ())
+}
+
+/// All that refuses a write whatever its values are, so that nothing need be made of the values
+/// before. The use case asks the same again, in the transaction that writes.
+///
+/// # Errors
+/// See [`Refused`].
 pub fn check_write(
+    reader: &Reader<'_>,
     collection: &Collection,
-    rule: Option<&str>,
     caller: Option<&Identity>,
+    write: &Write,
 ) -> Result<(), Refused> {
+    match write {
+        Write::Create => check_create(collection, caller),
+        Write::Update { id } => {
+            let rule = collection.update_rule.as_deref();
+            target(reader, collection, rule, caller, id).map(drop)
+        }
+        Write::Delete { id } => {
+            let rule = collection.delete_rule.as_deref();
+            target(reader, collection, rule, caller, id).map(drop)
+        }
+    }
+}
+
+/// May `caller` create a record here?
+fn check_create(collection: &Collection, caller: Option<&Identity>) -> Result<(), Refused> {
     if collection.kind == Kind::View {
         return Err(Refused::View);
     }
-    access(rule, caller).map(|_| ())
+    let access = access(collection.create_rule.as_deref(), caller)?;
+    check_kind(collection)?;
+    if access == Access::Nothing { Err(Refused::Rule) } else { Ok(()) }
+}
+
+/// The record that `caller` wants to change or remove.
+fn target(
+    reader: &Reader<'_>,
+    collection: &Collection,
+    rule: Option<&str>,
+    caller: Option<&Identity>,
+    id: &str,
+) -> Result<Record, Refused> {
+    if collection.kind == Kind::View {
+        return Err(Refused::View);
+    }
+    if access(rule, caller)? == Access::Nothing {
+        return Err(Refused::NotFound);
+    }
+    let found = reader.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
+    check_kind(collection)?;
+    Ok(found)
 }
 
 /// Auth collections need passwords and tokens handled on each write.

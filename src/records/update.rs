@@ -1,10 +1,7 @@
 //! A changed record.
 
 use super::create::{keep_visible, set_dates};
-use super::{
-    Access, Input, Refused, access, check_kind, check_owner, check_write, dns, input, row_of,
-    stored, take_row, validate,
-};
+use super::{Input, Refused, check_owner, dns, input, row_of, stored, take_row, target, validate};
 use crate::auth::Identity;
 use crate::model::{Collection, Record};
 use crate::publish::Event;
@@ -24,12 +21,7 @@ pub fn update(
     mut input: Input,
     ttl_default_secs: u32,
 ) -> Result<Record, Refused> {
-    check_write(collection, collection.update_rule.as_deref(), caller)?;
-    if access(collection.update_rule.as_deref(), caller)? == Access::Nothing {
-        return Err(Refused::NotFound);
-    }
-    let old = tx.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
-    check_kind(collection)?;
+    let old = target(tx, collection, collection.update_rule.as_deref(), caller, id)?;
     let mut record = old.clone();
     keep_visible(collection, caller, &mut input);
     input::apply(collection, &mut record, &input).map_err(Refused::Invalid)?;

@@ -272,7 +272,7 @@ fn admit_over(
     if let Some((id, _)) = others.iter().find(|(_, other)| is_same_record(rr, other)) {
         let Rr { owner, rtype, .. } = rr;
         let rule = format!(
-            "{owner} has this {rtype} record already, with the id {id}; an RRset holds a record once (RFC 2181 §5)."
+            "The name {owner} has this {rtype} record already, with the id {id}; an RRset holds a record once (RFC 2181 §5)."
         );
         return Err(Refusal::new("content", CODE_NOT_UNIQUE, rule));
     }
