@@ -457,17 +457,60 @@ async fn announce(
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Row, end, row_text};
+    use std::cell::RefCell;
+    use std::path::PathBuf;
+    use std::rc::Rc;
+
+    use smol::LocalExecutor;
+
+    use super::{Error, Row, end, pump, row_text};
     use crate::limits::WRITE_GROUP_JOBS_MAX;
     use crate::publish::Event;
     use crate::store::{self, KeySource, Opened, StoreError};
+    use crate::wire::{Name, OwnerSets, RrSet, Rtype};
+    use crate::zone::{Zone, ZoneChange, Zones};
+
+    fn open(name: &str) -> Result<(PathBuf, Opened<Event>), Error> {
+        let dir = std::env::temp_dir().join(format!("pocketdns-{name}-{}", std::process::id()));
+        let opened = store::open(&dir.join("data"), KeySource::Beside)?;
+        Ok((dir, opened))
+    }
+
+    #[test]
+    fn a_caller_hears_of_its_write_when_the_index_has_it() -> Result<(), Error> {
+        let (dir, Opened { store, committed, running, .. }) = open("app-pump")?;
+        let (executor, zones) = (LocalExecutor::new(), Rc::new(RefCell::new(Zones::new())));
+        let pumping = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
+        let zone = Name::parse_absolute("x.").expect("a name");
+        for serial in 1..=100 {
+            let seen = smol::block_on(executor.run(async {
+                let change = change(&zone, serial);
+                let write = store.write(move |tx| {
+                    tx.publish(Event::Changed(change));
+                    Ok::<_, StoreError>(())
+                });
+                write.await.expect("a write");
+                // Nothing was awaited since: this is what the reply's first reader finds.
+                zones.borrow().zone(&zone).map(Zone::serial)
+            }));
+            assert_eq!(seen, Some(serial));
+        }
+        drop(pumping);
+        end(&store, &committed, running)?;
+        std::fs::remove_dir_all(&dir).expect("it was made above");
+        Ok(())
+    }
+
+    fn change(zone: &Name, serial: u32) -> ZoneChange {
+        let rdata = vec![Box::from([192, 0, 2, 1])];
+        let set = RrSet { rtype: Rtype::A, ttl: 1, rdata };
+        let owner = OwnerSets { owner: zone.clone(), sets: vec![set] };
+        ZoneChange { zone: zone.clone(), serial, owners: vec![owner] }
+    }
 
     #[test]
     fn a_server_that_fails_does_not_wait_for_commits_that_nobody_takes() -> Result<(), Error> {
-        let name = format!("pocketdns-app-end-{}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        let Opened { store, committed, running, .. } =
-            store::open::<Event>(&dir.join("data"), KeySource::Beside)?;
+        let (dir, Opened { store, committed, running, .. }) = open("app-end")?;
         for _ in 0..2 * WRITE_GROUP_JOBS_MAX {
             let write = std::pin::pin!(store.write(|_| Ok::<_, StoreError>(())));
             // The first poll puts it into the queue.
