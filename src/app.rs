@@ -483,16 +483,18 @@ mod tests {
         let pumping = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
         let zone = Name::parse_absolute("x.").expect("a name");
         for serial in 1..=100 {
-            let seen = smol::block_on(executor.run(async {
-                let change = change(&zone, serial);
+            let (store, zones, change) = (store.clone(), Rc::clone(&zones), change(&zone, serial));
+            // A task, as a request is: it runs as soon as it is woken.
+            let caller = executor.spawn(async move {
+                let zone = change.zone.clone();
                 let write = store.write(move |tx| {
                     tx.publish(Event::Changed(change));
                     Ok::<_, StoreError>(())
                 });
                 write.await.expect("a write");
-                // Nothing was awaited since: this is what the reply's first reader finds.
                 zones.borrow().zone(&zone).map(Zone::serial)
-            }));
+            });
+            let seen = smol::block_on(executor.run(caller));
             assert_eq!(seen, Some(serial));
         }
         drop(pumping);
