@@ -318,6 +318,30 @@ fn a_network_that_fails_too_often_has_to_wait() {
         assert_eq!(status, 429);
         assert_eq!(body, json!({"data": {}, "message": "Too Many Requests.", "status": 429}));
         assert_eq!(server.sign_in(PASSWORD).await.0, 429, "nor does the right one help");
+        // Another name is another matter, even from there.
+        let body = json!({"identity": "b@example.com", "password": "wrong"});
+        assert_eq!(server.json(Method::Post, SIGN_IN, "", body).await.0, 400);
+    });
+}
+
+#[test]
+fn an_attempt_that_is_turned_away_counts() {
+    with_server("busy", async |server| {
+        let attempts: Vec<_> = (0..SIGN_IN_FAILURES_MAX).map(|_| server.sign_in("wrong")).collect();
+        let mut statuses = Vec::new();
+        let executor = LocalExecutor::new();
+        let attempts: Vec<_> =
+            attempts.into_iter().map(|attempt| executor.spawn(attempt)).collect();
+        executor
+            .run(async {
+                for attempt in attempts {
+                    statuses.push(attempt.await.0);
+                }
+            })
+            .await;
+        let turned_away = statuses.iter().filter(|&&status| status == 503).count();
+        assert!(turned_away > 0, "{statuses:?}");
+        assert_eq!(server.sign_in("wrong").await.0, 429, "{statuses:?}");
     });
 }
 
