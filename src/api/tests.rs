@@ -506,9 +506,27 @@ fn lists_are_paged_sorted_and_picked() {
         assert_eq!(list("sort=-name&perPage=2&page=2&skipTotal=1").await, (200, expected));
         let (_, body) = list("sort=@rowid").await;
         assert_eq!(body["items"], json!([name("b"), name("a"), name("c")]));
-        for bad in
-            ["page=x", "perPage=1.5", "skipTotal=yes", "sort=nope", "sort=name,", "filter=a=1"]
-        {
+        for (name, ip) in [("b2", "192.0.2.20"), ("a2", "192.0.2.3")] {
+            let mut record = a_record(name);
+            record["content"]["ip"] = json!(ip);
+            assert_eq!(server.json(Method::Post, RECORDS, &token, record).await.0, 200);
+        }
+        let (status, body) = list("sort=-content.ip&perPage=2").await;
+        assert_eq!((status, &body["items"]), (200, &json!([name("a2"), name("b2")])));
+        let far = format!("{RECORDS}?page={}&perPage=1000", i64::MAX);
+        let (status, body) = server.json(Method::Get, &far, &token, Json::Null).await;
+        assert_eq!((status, &body["items"], &body["page"]), (200, &json!([]), &json!(i64::MAX)));
+        for bad in [
+            "sort=content.i'p",
+            "sort=name.x",
+            "page=9223372036854775808",
+            "page=x",
+            "perPage=1.5",
+            "skipTotal=yes",
+            "sort=nope",
+            "sort=name,",
+            "filter=a=1",
+        ] {
             let (status, body) = list(bad).await;
             assert_eq!((status, &body["data"]), (400, &json!({})), "{bad}");
         }
