@@ -235,7 +235,10 @@ mod tests {
                 tell.send_blocking(()).unwrap();
                 held.recv_blocking().unwrap_err();
             });
-            let begun = async { Ok(told.recv().await.unwrap()) };
+            let begun = async {
+                told.recv().await.unwrap();
+                Ok(())
+            };
             // It runs, and its caller goes away.
             smol::future::or(job, begun).await.unwrap();
             let free = || {
