@@ -228,7 +228,7 @@ const _: () = assert!(DNS_TCP_BUFFERED_BYTES_MAX > 16 * TCP_MESSAGE_BYTES_MAX);
 
 // ---- The process -----------------------------------------------------------------------------
 
-/// Threads of the pool for blocking work. Its users (two password hashes at once, the terminal)
+/// Threads of the pool for blocking work. Its users (three password hashes at once, long bodies, the terminal)
 /// are bounded as well.
 pub const BLOCKING_THREADS_MAX: usize = 4;
 /// Arenas of glibc's allocator: one for the executor, one for all other threads.
@@ -278,20 +278,33 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 71;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
-/// Password hashes computed at once: each takes a core for 50 ms and more.
+/// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
+/// The operator, on the command line, has a place beside these.
 pub const PASSWORD_JOBS_MAX: usize = 2;
 /// Password hashes that wait for their turn; a caller beyond is turned away.
 pub const PASSWORD_QUEUE_MAX: usize = 16;
-/// Failed sign-ins of one network within a window.
+/// Password checks of one network, running and waiting: a few people behind one address.
+pub const PASSWORD_NETWORK_JOBS_MAX: usize = 4;
+/// Failed sign-ins of one network to one name within a window.
 pub const SIGN_IN_FAILURES_MAX: u32 = 10;
+/// Failed sign-ins of one network, whatever the names, within a window.
+pub const SIGN_IN_NETWORK_FAILURES_MAX: u32 = 50;
+/// Failed sign-ins of one IPv6 network of 56 bits within a window.
+pub const SIGN_IN_SITE_FAILURES_MAX: u32 = 100;
 /// Seconds of that window.
 pub const SIGN_IN_WINDOW_SECS: u64 = 60;
-/// Networks whose failures are counted at the same time.
-pub const SIGN_IN_NETWORKS_MAX: usize = 4096;
+/// Windows that are counted at the same time: two or three for a network.
+pub const SIGN_IN_WINDOWS_MAX: usize = 8192;
 /// Octets of a token that is looked at: ours have some 250.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 /// Characters of a mail address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const EMAIL_BYTES_MAX: usize = 254;
+
+const _: () = assert!(SIGN_IN_FAILURES_MAX < SIGN_IN_NETWORK_FAILURES_MAX);
+const _: () = assert!(SIGN_IN_NETWORK_FAILURES_MAX < SIGN_IN_SITE_FAILURES_MAX);
+const _: () = assert!(PASSWORD_JOBS_MAX < PASSWORD_NETWORK_JOBS_MAX);
+const _: () = assert!(PASSWORD_NETWORK_JOBS_MAX < PASSWORD_QUEUE_MAX);
+const _: () = assert!(PASSWORD_JOBS_MAX + 1 < BLOCKING_THREADS_MAX);
 
 // ---- Records over the API -----------------------------------------------------------------
 

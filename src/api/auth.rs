@@ -81,14 +81,17 @@ pub(super) async fn with_password(
     }
     // Counted before the work begins, so that many attempts at once cannot pass together.
     let network = request.network();
-    if !state.limiter.borrow_mut().begin(network, Instant::now()) {
+    let name = identity.clone();
+    if !state.limiter.borrow_mut().begin(network, &name, Instant::now()) {
         log::debug!("too many failed sign-ins network={network}");
         return Err(ApiError::new(429, "Too Many Requests."));
     }
-    let result = sign_in(&state.store, &state.passwords, &collection, identity, password).await;
-    // Only what was really wrong stays counted.
-    if !matches!(result, Err(SignInError::Wrong)) {
-        state.limiter.borrow_mut().forgive(network);
+    let result =
+        sign_in(&state.store, &state.passwords, &collection, network, identity, password).await;
+    // What was wrong stays counted, and so does an attempt too many at once: the next of those
+    // would only come the sooner.
+    if !matches!(result, Err(SignInError::Wrong | SignInError::Busy(_))) {
+        state.limiter.borrow_mut().forgive(network, &name);
     }
     let identity = result?;
     check_may_sign_in(&identity)?;

@@ -318,6 +318,30 @@ fn a_network_that_fails_too_often_has_to_wait() {
         assert_eq!(status, 429);
         assert_eq!(body, json!({"data": {}, "message": "Too Many Requests.", "status": 429}));
         assert_eq!(server.sign_in(PASSWORD).await.0, 429, "nor does the right one help");
+        // Another name is another matter, even from there.
+        let body = json!({"identity": "b@example.com", "password": "wrong"});
+        assert_eq!(server.json(Method::Post, SIGN_IN, "", body).await.0, 400);
+    });
+}
+
+#[test]
+fn an_attempt_that_is_turned_away_counts() {
+    with_server("busy", async |server| {
+        let attempts: Vec<_> = (0..SIGN_IN_FAILURES_MAX).map(|_| server.sign_in("wrong")).collect();
+        let mut statuses = Vec::new();
+        let executor = LocalExecutor::new();
+        let attempts: Vec<_> =
+            attempts.into_iter().map(|attempt| executor.spawn(attempt)).collect();
+        executor
+            .run(async {
+                for attempt in attempts {
+                    statuses.push(attempt.await.0);
+                }
+            })
+            .await;
+        let turned_away = statuses.iter().filter(|&&status| status == 503).count();
+        assert!(turned_away > 0, "{statuses:?}");
+        assert_eq!(server.sign_in("wrong").await.0, 429, "{statuses:?}");
     });
 }
 
@@ -482,9 +506,27 @@ fn lists_are_paged_sorted_and_picked() {
         assert_eq!(list("sort=-name&perPage=2&page=2&skipTotal=1").await, (200, expected));
         let (_, body) = list("sort=@rowid").await;
         assert_eq!(body["items"], json!([name("b"), name("a"), name("c")]));
-        for bad in
-            ["page=x", "perPage=1.5", "skipTotal=yes", "sort=nope", "sort=name,", "filter=a=1"]
-        {
+        for (name, ip) in [("b2", "192.0.2.20"), ("a2", "192.0.2.3")] {
+            let mut record = a_record(name);
+            record["content"]["ip"] = json!(ip);
+            assert_eq!(server.json(Method::Post, RECORDS, &token, record).await.0, 200);
+        }
+        let (status, body) = list("sort=-content.ip&perPage=2").await;
+        assert_eq!((status, &body["items"]), (200, &json!([name("a2"), name("b2")])));
+        let far = format!("{RECORDS}?page={}&perPage=1000", i64::MAX);
+        let (status, body) = server.json(Method::Get, &far, &token, Json::Null).await;
+        assert_eq!((status, &body["items"], &body["page"]), (200, &json!([]), &json!(i64::MAX)));
+        for bad in [
+            "sort=content.i'p",
+            "sort=name.x",
+            "page=9223372036854775808",
+            "page=x",
+            "perPage=1.5",
+            "skipTotal=yes",
+            "sort=nope",
+            "sort=name,",
+            "filter=a=1",
+        ] {
             let (status, body) = list(bad).await;
             assert_eq!((status, &body["data"]), (400, &json!({})), "{bad}");
         }

@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`password`] | bcrypt, off the executor's thread, two at once |
+//! | [`password`] | bcrypt, off the executor's thread, two at once and one for the operator |
 //! | [`token`] | the JWTs that clients carry |
-//! | [`limiter`] | how often one network may fail |
+//! | [`limiter`] | how often one name, one network and one home may fail |
 //! | [`superuser`] | making, changing and removing superusers |
 //! | [`email`] | what is a mail address |
 //!
@@ -21,6 +21,7 @@ pub mod superuser;
 pub mod token;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -93,7 +94,7 @@ pub enum SignInError {
 const NOBODYS_HASH: &str = "$2b$10$7EqJtq98hPqEX7fNZaFWoO6TtBBhmAkg9lJ5LkqQ8YHnBvWzYbW1i";
 const _: () = assert!(PASSWORD_COST == 10, "NOBODYS_HASH must cost as much");
 
-/// Checks a password. An unknown identity costs the same work as a wrong password. So far only
+/// Checks a password that came from `network`. An unknown identity costs the same work as a wrong password. So far only
 /// superusers have identities: other auth collections have no records that could sign in.
 ///
 /// # Errors
@@ -102,6 +103,7 @@ pub async fn sign_in<E: Send + 'static>(
     store: &Store<E>,
     passwords: &Passwords,
     collection: &Arc<Collection>,
+    network: IpAddr,
     identity: String,
     password: Zeroizing<String>,
 ) -> Result<Identity, SignInError> {
@@ -112,7 +114,7 @@ pub async fn sign_in<E: Send + 'static>(
     };
     let hash = found.as_ref().map_or("", |record| record.text(collection, "password"));
     let hash = if hash.is_empty() { NOBODYS_HASH } else { hash }.to_owned();
-    let fits = passwords.verify(password, hash).await?;
+    let fits = passwords.verify(network, password, hash).await?;
     match found {
         Some(record) if fits => Ok(Identity { collection: Arc::clone(collection), record }),
         _ => Err(SignInError::Wrong),

@@ -6,7 +6,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::email::is_email;
-use super::password::{Busy, Passwords};
+use super::password::Passwords;
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 use crate::store::{JobError, Store, StoreError};
 
@@ -40,9 +40,6 @@ pub enum SuperuserError {
     /// `delete` of the last one.
     #[error("you can't delete the only existing superuser")]
     Last,
-    /// Too many passwords are being hashed.
-    #[error(transparent)]
-    Busy(#[from] Busy),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,7 +78,7 @@ pub async fn save<E: Send + 'static>(
 ) -> Result<(), SuperuserError> {
     check_email(email)?;
     check_password(&password)?;
-    let hash = passwords.hash(password).await?;
+    let hash = passwords.hash(password).await;
     let email = email.to_owned();
     store
         .write(move |tx| {

@@ -9,5 +9,5 @@ pub mod record;
 pub mod value;
 
 pub use collection::{Collection, Field, FieldKind, Kind, Schema};
-pub use record::{ListQuery, Page, Record, Sort, SortKey};
+pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
 pub use value::Value;

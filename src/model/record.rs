@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::collection::Collection;
+use super::collection::{Collection, FieldKind};
 use super::value::Value;
 
 /// A row of a collection.
@@ -67,7 +67,7 @@ pub struct ListQuery {
 }
 
 /// One sort key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sort {
     /// What to compare.
     pub key: SortKey,
@@ -76,19 +76,51 @@ pub struct Sort {
 }
 
 /// What a list is sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SortKey {
     /// The field with this index in the collection's fields.
     Field(usize),
+    /// What lies on a path in the JSON field with this index.
+    Json(usize, JsonPath),
     /// Insertion order.
     Rowid,
     /// A new order each time.
     Random,
 }
 
+/// A path into JSON as SQLite writes it, `$.a[0].b`: of ASCII letters, digits and `_` between the
+/// marks, so that it means the same wherever it is quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPath(String);
+
+impl JsonPath {
+    /// Reads `a.0.b`; `None` when a step is empty or has other characters.
+    fn parse(text: &str) -> Option<Self> {
+        let mut path = String::from("$");
+        for step in text.split('.') {
+            let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_';
+            if step.is_empty() || !step.bytes().all(is_plain) {
+                return None;
+            }
+            if step.bytes().all(|octet| octet.is_ascii_digit()) {
+                path.push_str(&format!("[{step}]"));
+            } else {
+                path.push_str(&format!(".{step}"));
+            }
+        }
+        Some(Self(path))
+    }
+
+    /// As SQLite reads it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Sort {
     /// Reads PocketBase's `sort` parameter: names after an optional `-` or `+`, with commas
-    /// between; `@rowid` and `@random` are keys too. Spaces around a name are skipped.
+    /// between; `@rowid`, `@random` and paths into JSON fields (`content.ip`) are keys too. Spaces around a name are skipped.
     ///
     /// # Errors
     /// The key that names no field of the collection.
@@ -103,13 +135,22 @@ impl Sort {
                 let key = match name {
                     "@random" => SortKey::Random,
                     "@rowid" => SortKey::Rowid,
-                    field => SortKey::Field(
-                        collection.field_index(field).ok_or_else(|| name.to_owned())?,
-                    ),
+                    field => Self::field_key(collection, field).ok_or_else(|| name.to_owned())?,
                 };
                 Ok(Self { key, descending })
             })
             .collect()
+    }
+
+    fn field_key(collection: &Collection, name: &str) -> Option<SortKey> {
+        if let Some(index) = collection.field_index(name) {
+            return Some(SortKey::Field(index));
+        }
+        let (field, path) = name.split_once('.')?;
+        let index = collection.field_index(field)?;
+        let is_json =
+            matches!(collection.fields.get(index)?.kind, FieldKind::Json | FieldKind::GeoPoint);
+        is_json.then_some(SortKey::Json(index, JsonPath::parse(path)?))
     }
 }
 
@@ -128,13 +169,13 @@ pub struct Page {
 
 #[cfg(test)]
 mod tests {
-    use super::{Collection, Sort, SortKey};
+    use super::{Collection, FieldKind, Sort, SortKey};
 
     #[test]
     fn sort_text_is_read_as_pocketbase_reads_it() {
         let collection = Collection::for_test(&["id", "name", "ttl"]);
         let sort = Sort::parse_list(&collection, "-ttl, +name,id,@rowid,-@random").unwrap();
-        let keys: Vec<_> = sort.iter().map(|s| (s.key, s.descending)).collect();
+        let keys: Vec<_> = sort.iter().map(|s| (s.key.clone(), s.descending)).collect();
         assert_eq!(
             keys,
             [
@@ -145,6 +186,23 @@ mod tests {
                 (SortKey::Random, true),
             ]
         );
+    }
+
+    #[test]
+    fn a_path_into_json_is_a_sort_key_of_plain_characters() {
+        let mut collection = Collection::for_test(&["id", "content"]);
+        collection.fields[1].kind = FieldKind::Json;
+        let path = |text| match Sort::parse_list(&collection, text).ok()?.pop()?.key {
+            SortKey::Json(1, path) => Some(path.as_str().to_owned()),
+            _ => None,
+        };
+        assert_eq!(path("-content.ip").as_deref(), Some("$.ip"));
+        assert_eq!(path("content.a_b.0.c1").as_deref(), Some("$.a_b[0].c1"));
+        for bad in
+            ["id.x", "content.", "content..a", "content.a'b", "content.a b", "content.a)", "nope.a"]
+        {
+            assert_eq!(path(bad), None, "{bad}");
+        }
     }
 
     #[test]

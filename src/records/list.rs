@@ -119,7 +119,7 @@ pub fn list(
     };
     let is_superuser = caller.is_some_and(Identity::is_superuser);
     let is_hidden = |sort: &Sort| match sort.key {
-        crate::model::SortKey::Field(index) => {
+        crate::model::SortKey::Field(index) | crate::model::SortKey::Json(index, _) => {
             collection.fields.get(index).is_none_or(|field| field.hidden)
         }
         crate::model::SortKey::Rowid | crate::model::SortKey::Random => false,

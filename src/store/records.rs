@@ -288,11 +288,18 @@ fn order_by(collection: &Collection, sort: &[Sort]) -> String {
         .iter()
         .filter_map(|sort| {
             let direction = if sort.descending { "DESC" } else { "ASC" };
-            Some(match sort.key {
+            Some(match &sort.key {
                 SortKey::Random => "RANDOM()".to_owned(),
                 SortKey::Rowid => format!("_rowid_ {direction}"),
                 SortKey::Field(at) => {
-                    format!("{} {direction}", quoted(&collection.fields.get(at)?.name))
+                    format!("{} {direction}", quoted(&collection.fields.get(*at)?.name))
+                }
+                // What is no JSON has nothing on any path. The path has no character to escape.
+                SortKey::Json(at, path) => {
+                    let (column, path) = (quoted(&collection.fields.get(*at)?.name), path.as_str());
+                    format!(
+                        "(CASE WHEN json_valid({column}) THEN json_extract({column}, '{path}') END) {direction}"
+                    )
                 }
             })
         })
