@@ -41,7 +41,7 @@ use crate::limits::{
     CONTROL_SEARCH_SECS_MAX, DNS_TCP_CONNECTIONS_MAX, LOCK_PAUSE_MS, OPEN_FILES_RESERVED,
     TTL_SECS_DEFAULT,
 };
-use crate::publish::{self, Event, Load, Loaded, RefusedRow};
+use crate::publish::{self, Event, Load, Loaded, RefusedRow, Spent};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
@@ -139,8 +139,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
     let life = async {
         let zones = Rc::new(RefCell::new(Zones::new()));
         let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
-        load_zones(&store, &zones).await?;
-        sys::trim_memory();
+        let spent = load_zones(&store, &zones).await?;
         make_first_zone(&store).await?;
         let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
         // From here on a signal stops the server instead of ending the process.
@@ -148,7 +147,13 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         let stop = executor.spawn(stop_signal(signals));
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
-        sys::forget_code_pages();
+        // It answers already; what the start leaves behind can wait for that.
+        smol::unblock(move || {
+            drop(spent);
+            sys::trim_memory();
+            sys::forget_code_pages();
+        })
+        .await;
         passes.forget();
         let writer_ended = async {
             (&mut pump).await;
@@ -207,8 +212,9 @@ async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) 
     }
 }
 
-/// Makes zones of all stored rows, on a reader thread, and names those that are not served.
-async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), Error> {
+/// Makes zones of all stored rows, on a reader thread, and names those that are not served. Gives
+/// what is to be dropped when there is time.
+async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<Spent, Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
@@ -232,7 +238,7 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
         Ok((loaded, unnumbered.into_inner()))
     });
     let (loaded, unnumbered) = loading.await.map_err(into_store_error)?;
-    let Loaded { zones: loaded, refused, refused_count } = loaded;
+    let Loaded { zones: loaded, refused, refused_count, spent } = loaded;
     for RefusedRow { row, refusal } in refused {
         log::warn!(
             "a stored record is not served; {} rule={:?}",
@@ -248,13 +254,13 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
     for zone in loaded {
         drop(zones.borrow_mut().replace(zone));
     }
-    if unnumbered.is_empty() {
-        return Ok(());
+    if !unnumbered.is_empty() {
+        let numbering = store.write(move |tx| {
+            unnumbered.iter().try_for_each(|zone| tx.bump_zone_serial(zone, now_secs).map(drop))
+        });
+        numbering.await.map_err(into_store_error)?;
     }
-    let numbering = store.write(move |tx| {
-        unnumbered.iter().try_for_each(|zone| tx.bump_zone_serial(zone, now_secs).map(drop))
-    });
-    numbering.await.map_err(into_store_error)
+    Ok(spent)
 }
 
 /// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.

@@ -24,6 +24,8 @@ const MADE_REFRESH_SECS: u32 = 3600;
 const MADE_RETRY_SECS: u32 = 600;
 const MADE_EXPIRE_SECS: u32 = 1_209_600;
 const MADE_MINIMUM_SECS: u32 = 60;
+/// Names that a build makes room for at once; beyond, the table grows as it does.
+const BUILD_RESERVED_MAX: usize = 1 << 20;
 /// Octets of an SOA's five numbers after its two names; the first is the serial.
 const SOA_NUMBERS_BYTES: usize = 20;
 
@@ -53,7 +55,7 @@ impl Zone {
             owners: 0,
             denial_soa: Box::default(),
         };
-        zone.nodes.put(&zone.apex, &[], &zone.apex);
+        zone.nodes.put(key::hash_of(&zone.apex), &zone.apex, &[], &zone.apex);
         zone.encode_apex();
         zone
     }
@@ -63,8 +65,10 @@ impl Zone {
     pub fn build(apex: &Name, serial: u32, owners: impl IntoIterator<Item = OwnerSets>) -> Self {
         let mut zone = Self::new(apex);
         zone.serial = serial;
+        let owners = owners.into_iter();
+        zone.nodes.reserve(owners.size_hint().1.unwrap_or_default().min(BUILD_RESERVED_MAX));
         for owner in owners {
-            zone.set_owner(owner);
+            zone.set_owner(&owner);
         }
         zone.encode_apex();
         zone.nodes.shrink_to_fit();
@@ -75,7 +79,7 @@ impl Zone {
     pub fn apply(&mut self, change: &ZoneChange) {
         self.serial = change.serial;
         for owner in &change.owners {
-            self.set_owner(owner.clone());
+            self.set_owner(owner);
         }
         self.encode_apex();
     }
@@ -126,45 +130,42 @@ impl Zone {
         self.nodes.iter()
     }
 
-    fn set_owner(&mut self, owner: OwnerSets) {
+    fn set_owner(&mut self, owner: &OwnerSets) {
         let Some(key) = Key::from_wire(owner.owner.as_wire()) else { return };
         let name = key.as_wire();
         if name == &*self.apex {
-            self.apex_sets = owner.sets;
+            self.apex_sets = owner.sets.clone();
             return;
         }
         if !key.is_within(&self.apex) {
             return; // The gate lets no such record pass; a table of another zone is no place for it.
         }
         let had_data = self.node(key.whole_hash(), name).map(|node| node.has(HAS_DATA));
+        if had_data.is_some() || !owner.sets.is_empty() {
+            self.nodes.put(key.whole_hash(), name, &owner.sets, &self.apex);
+        }
         match (had_data, owner.sets.is_empty()) {
-            (None, true) => {}
-            (None, false) => {
-                self.nodes.put(name, &owner.sets, &self.apex);
-                self.add_ancestors(name);
-            }
-            (Some(_), is_empty) => {
-                self.nodes.put(name, &owner.sets, &self.apex);
-                if is_empty {
-                    self.prune(name);
-                }
-            }
+            (None, false) => self.add_ancestors(&key),
+            (Some(_), true) => self.prune(&key),
+            _ => {}
         }
         self.owners += usize::from(!owner.sets.is_empty());
         self.owners -= usize::from(had_data == Some(true));
     }
 
     /// Counts a new node with its parent, and makes the ancestors that are missing.
-    fn add_ancestors(&mut self, name: &[u8]) {
-        let mut name = name;
-        while name != &*self.apex {
-            let flag = wildcard_flag(name);
-            name = parent_of(name);
-            let is_new = self.nodes.find(key::hash_of(name), name).is_none();
-            if is_new {
-                self.nodes.put(name, &[], &self.apex);
+    fn add_ancestors(&mut self, key: &Key) {
+        for index in 0..key.label_count() {
+            if key.suffix(index) == &*self.apex {
+                return;
             }
-            self.nodes.adjust(name, 1, flag, 0);
+            let flag = wildcard_flag(key.suffix(index));
+            let (hash, parent) = (key.hash(index + 1), key.suffix(index + 1));
+            let is_new = self.nodes.find(hash, parent).is_none();
+            if is_new {
+                self.nodes.put(hash, parent, &[], &self.apex);
+            }
+            self.nodes.adjust(hash, parent, 1, flag, 0);
             if !is_new {
                 return;
             }
@@ -173,17 +174,17 @@ impl Zone {
 
     /// Takes out a node that holds nothing and has no child, then its ancestors as far as the same
     /// has become true of them. The apex stays.
-    fn prune(&mut self, name: &[u8]) {
-        let mut name = name;
-        while name != &*self.apex {
-            let node = self.nodes.find(key::hash_of(name), name);
-            if node.is_none_or(|node| node.has(HAS_DATA) || node.children() > 0) {
+    fn prune(&mut self, key: &Key) {
+        for index in 0..key.label_count() {
+            let (hash, name) = (key.hash(index), key.suffix(index));
+            let node = self.nodes.find(hash, name);
+            let is_needed = node.is_none_or(|node| node.has(HAS_DATA) || node.children() > 0);
+            if is_needed || name == &*self.apex {
                 return;
             }
-            self.nodes.remove(name);
+            self.nodes.remove(hash, name);
             let flag = wildcard_flag(name);
-            name = parent_of(name);
-            self.nodes.adjust(name, -1, 0, flag);
+            self.nodes.adjust(key.hash(index + 1), key.suffix(index + 1), -1, 0, flag);
         }
     }
 
@@ -199,7 +200,7 @@ impl Zone {
         let mut encoded = Vec::new();
         node::encode_set(&denial, &self.apex, &mut encoded);
         self.denial_soa = encoded.into_boxed_slice();
-        self.nodes.put(&self.apex, &sets, &self.apex);
+        self.nodes.put(key::hash_of(&self.apex), &self.apex, &sets, &self.apex);
     }
 
     /// The stored SOA, or one made for the zone, with the serial put in.
@@ -242,14 +243,6 @@ fn minimum_of(soa: &RrSet) -> u32 {
 /// What a child of this name says about its parent.
 fn wildcard_flag(name: &[u8]) -> u8 {
     if name.starts_with(b"\x01*") { HAS_WILDCARD_CHILD } else { 0 }
-}
-
-/// A wire name without its leftmost label; the root's parent is the root.
-fn parent_of(name: &[u8]) -> &[u8] {
-    match name.split_first() {
-        Some((&len, rest)) if len > 0 => rest.get(usize::from(len)..).unwrap_or(&[0]),
-        _ => &[0],
-    }
 }
 
 #[cfg(test)]
