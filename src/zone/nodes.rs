@@ -152,7 +152,9 @@ impl Nodes {
         });
         if !has_room {
             self.open = self.free.pop().unwrap_or_else(|| {
-                self.segments.push(Segment::default());
+                // A small zone's one segment grows with it; a large zone fills the next ones.
+                let capacity = if self.segments.is_empty() { 0 } else { ZONE_SEGMENT_BYTES_MAX };
+                self.segments.push(Segment { octets: Vec::with_capacity(capacity), dead_bytes: 0 });
                 self.segments.len() - 1
             });
         }
