@@ -37,7 +37,8 @@ pub fn respond(zones: &Zones, query: &[u8], transport: Transport, out: &mut [u8]
         Request::Query(request::Query { name, qtype, is_any_class, question_bytes, edns }) => {
             let limit = limit(edns);
             let mut message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
-            let key = Key::from_wire(name)?;
+            let mut key = Key::empty();
+            key.read(name, &[])?;
             let rcode = answer::answer(zones, &key, qtype, &mut message);
             if is_any_class {
                 message.set_not_authoritative();

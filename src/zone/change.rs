@@ -131,7 +131,10 @@ impl Zone {
     }
 
     fn set_owner(&mut self, owner: &OwnerSets) {
-        let Some(key) = Key::from_wire(owner.owner.as_wire()) else { return };
+        let mut key = Key::empty();
+        if key.read(owner.owner.as_wire(), &[]).is_none() {
+            return;
+        }
         let name = key.as_wire();
         if name == &*self.apex {
             self.apex_sets = owner.sets.clone();

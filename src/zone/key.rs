@@ -56,6 +56,17 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key of no name, to be [read](Self::read) into: a key is over a kilobyte, and one that is
+    /// made where it stays is not copied.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            lower: heapless::Vec::new(),
+            starts: heapless::Vec::new(),
+            hashes: heapless::Vec::new(),
+        }
+    }
+
     /// Takes the uncompressed name that `wire` starts with; `None` when it starts with none (a
     /// pointer is none).
     #[must_use]
@@ -67,18 +78,21 @@ impl Key {
     /// its pointer points at. `None` when the two do not make exactly one name.
     #[must_use]
     pub fn from_parts(head: &[u8], tail: &[u8]) -> Option<Self> {
-        let mut key = Self {
-            lower: heapless::Vec::new(),
-            starts: heapless::Vec::new(),
-            hashes: heapless::Vec::new(),
-        };
-        key.lower.extend_from_slice(head).ok()?;
-        key.lower.extend_from_slice(tail).ok()?;
-        key.lower.make_ascii_lowercase(); // A length octet is at most 63, so never a letter.
+        let mut key = Self::empty();
+        key.read(head, tail)?;
+        Some(key)
+    }
+
+    /// Reads the name that is `head` followed by `tail` into an empty key. `None`, and the key then
+    /// of no use, when the two do not make exactly one name.
+    pub fn read(&mut self, head: &[u8], tail: &[u8]) -> Option<()> {
+        self.lower.extend_from_slice(head).ok()?;
+        self.lower.extend_from_slice(tail).ok()?;
+        self.lower.make_ascii_lowercase(); // A length octet is at most 63, so never a letter.
         let mut at = 0;
         loop {
-            let len = *key.lower.get(at)?;
-            key.starts.push(u8::try_from(at).ok()?).ok()?;
+            let len = *self.lower.get(at)?;
+            self.starts.push(u8::try_from(at).ok()?).ok()?;
             at += 1 + usize::from(len);
             if len == 0 {
                 break;
@@ -87,18 +101,18 @@ impl Key {
                 return None;
             }
         }
-        if at != key.lower.len() {
+        if at != self.lower.len() {
             return None;
         }
         let mut hash = root_hash();
-        key.hashes.push(hash).ok()?;
-        let mut end = key.lower.len() - 1;
-        for &start in key.starts.iter().rev().skip(1) {
-            hash = child_hash(hash, key.lower.get(usize::from(start)..end)?);
-            key.hashes.push(hash).ok()?;
+        self.hashes.push(hash).ok()?;
+        let mut end = self.lower.len() - 1;
+        for &start in self.starts.iter().rev().skip(1) {
+            hash = child_hash(hash, self.lower.get(usize::from(start)..end)?);
+            self.hashes.push(hash).ok()?;
             end = usize::from(start);
         }
-        Some(key)
+        Some(())
     }
 
     /// Number of labels, the root label not counted.
