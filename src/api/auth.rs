@@ -88,10 +88,10 @@ pub(super) async fn with_password(
     }
     let result =
         sign_in(&state.store, &state.passwords, &collection, network, identity, password).await;
-    // What was wrong stays counted, and so does an attempt too many at once: the next of those
-    // would only come the sooner.
-    if !matches!(result, Err(SignInError::Wrong | SignInError::Busy(_))) {
-        state.limiter.borrow_mut().forgive(network, &name);
+    match result {
+        Err(SignInError::Wrong) => {}
+        Err(SignInError::Busy(_)) => state.limiter.borrow_mut().forgive_name(network, &name),
+        _ => state.limiter.borrow_mut().forgive(network, &name),
     }
     let identity = result?;
     check_may_sign_in(&identity)?;

@@ -78,11 +78,25 @@ impl Limiter {
 
     /// Takes a counted attempt back: it succeeded.
     pub fn forgive(&mut self, network: IpAddr, name: &str) {
-        for key in self.keys(network, name) {
-            if let Some(window) = self.windows.get_mut(&key) {
+        let keys = self.keys(network, name);
+        self.take_back(&keys);
+    }
+
+    /// Takes a counted attempt back for the name, but not for the network: it was one too many at
+    /// once. Whoever sends many is slowed down by that, and who tries again while others do so is
+    /// not locked out of the name.
+    pub fn forgive_name(&mut self, network: IpAddr, name: &str) {
+        let mut keys = self.keys(network, name);
+        keys.retain(|key| matches!(key, Key::Name(..)));
+        self.take_back(&keys);
+    }
+
+    fn take_back(&mut self, keys: &[Key]) {
+        for key in keys {
+            if let Some(window) = self.windows.get_mut(key) {
                 window.attempts = window.attempts.saturating_sub(1);
                 if window.attempts == 0 {
-                    self.windows.remove(&key);
+                    self.windows.remove(key);
                 }
             }
         }
@@ -163,6 +177,17 @@ mod tests {
         }
         assert!(!limiter.begin(network(255), "another", now));
         assert!(limiter.begin(network(256), "another", now), "another home");
+    }
+
+    #[test]
+    fn attempts_at_a_full_queue_count_for_the_network_and_not_for_the_name() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        for _ in 0..SIGN_IN_NETWORK_FAILURES_MAX {
+            assert!(limiter.begin(network(1), "a", now));
+            limiter.forgive_name(network(1), "a");
+        }
+        assert!(!limiter.begin(network(1), "a", now));
+        assert!(limiter.begin(network(2), "a", now));
     }
 
     #[test]
