@@ -97,6 +97,12 @@ impl Passwords {
         Ok(in_pool(slot, place, job).await)
     }
 
+    /// Takes all places of a network, for as long as what comes back is kept.
+    #[cfg(test)]
+    pub(crate) fn fill(&self, network: IpAddr) -> Vec<Box<dyn std::any::Any>> {
+        std::iter::from_fn(|| Some(Box::new(self.place(network).ok()?) as _)).collect()
+    }
+
     /// A place among those that run or wait.
     fn place(&self, network: IpAddr) -> Result<Place, Busy> {
         // One clone is our own.
