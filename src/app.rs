@@ -41,7 +41,7 @@ use crate::limits::{
     CONTROL_SEARCH_SECS_MAX, DNS_TCP_CONNECTIONS_MAX, LOCK_PAUSE_MS, OPEN_FILES_RESERVED,
     TTL_SECS_DEFAULT,
 };
-use crate::publish::{self, Event, Load, Loaded, RefusedRow, Spent};
+use crate::publish::{self, Event, Load, Loaded, RefusedRow};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
@@ -139,7 +139,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
     let life = async {
         let zones = Rc::new(RefCell::new(Zones::new()));
         let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
-        let spent = load_zones(&store, &zones).await?;
+        load_zones(&store, &zones).await?;
         make_first_zone(&store).await?;
         let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
         // From here on a signal stops the server instead of ending the process.
@@ -148,8 +148,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
         // It answers already; what the start leaves behind can wait for that.
-        smol::unblock(move || {
-            drop(spent);
+        smol::unblock(|| {
             sys::trim_memory();
             sys::forget_code_pages();
         })
@@ -212,9 +211,8 @@ async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) 
     }
 }
 
-/// Makes zones of all stored rows, on a reader thread, and names those that are not served. Gives
-/// what is to be dropped when there is time.
-async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<Spent, Error> {
+/// Makes zones of all stored rows, on a reader thread, and names those that are not served.
+async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
@@ -238,7 +236,7 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<Spen
         Ok((loaded, unnumbered.into_inner()))
     });
     let (loaded, unnumbered) = loading.await.map_err(into_store_error)?;
-    let Loaded { zones: loaded, refused, refused_count, spent } = loaded;
+    let Loaded { zones: loaded, refused, refused_count } = loaded;
     for RefusedRow { row, refusal } in refused {
         log::warn!(
             "a stored record is not served; {} rule={:?}",
@@ -260,7 +258,7 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<Spen
         });
         numbering.await.map_err(into_store_error)?;
     }
-    Ok(spent)
+    Ok(())
 }
 
 /// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.

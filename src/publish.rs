@@ -12,10 +12,12 @@
 
 use std::collections::HashMap;
 
+use hashbrown::HashTable;
+
 use crate::rr::{Refusal, Row, gate};
-use crate::wire::{Name, OwnerSets, Rr};
+use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
-use crate::zone::{Zone, ZoneChange, Zones};
+use crate::zone::{Build, Zone, ZoneChange, Zones};
 
 /// What a commit has changed.
 pub enum Event {
@@ -50,23 +52,56 @@ pub struct RefusedRow {
 }
 
 /// Gathers rows in any order and makes zones of them.
+///
+/// A start waits for this, with some hundred thousand rows, so it takes no memory of its own for a
+/// row: what was read lies one after the other in one buffer, and rows of the same owner name form
+/// a chain. An owner name with one row, as most have, goes from that buffer into its zone.
 pub struct Load {
     ttl_default_secs: u32,
-    zones: Vec<Name>,
+    zones: Vec<LoadedZone>,
     places: HashMap<Name, usize>,
     /// The text of the last zone, and its place.
     last: Option<(String, usize)>,
-    rows: Vec<Entry>,
+    entries: Vec<Entry>,
+    /// Owner name, id and rdata of each entry.
+    octets: Vec<u8>,
+    /// The first entry of each owner name.
+    firsts: HashTable<usize>,
     refused: Vec<RefusedRow>,
     refused_count: usize,
 }
 
-/// A record with what it is grouped by. Grouping by hash beats sorting by name: names are long.
+/// A zone whose rows are being gathered.
+struct LoadedZone {
+    apex: Name,
+    /// How many owner names it has so far.
+    owners: usize,
+}
+
+/// A record that the gate let pass by itself.
 struct Entry {
     zone: usize,
+    /// Of the owner name.
     hash: u64,
-    id: Box<str>,
-    rr: Rr,
+    /// Where its octets start.
+    at: usize,
+    owner_bytes: usize,
+    id_bytes: usize,
+    rdata_bytes: usize,
+    rtype: Rtype,
+    ttl: u32,
+    place: Place,
+}
+
+/// The place of an entry among those of its owner name; a chain is in no order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It has no other.
+    Alone,
+    /// The first of several, and the next of them.
+    First(usize),
+    /// One of the others, and the next of them if there is one.
+    Other(Option<usize>),
 }
 
 /// What a load gave.
@@ -77,13 +112,7 @@ pub struct Loaded {
     pub refused: Vec<RefusedRow>,
     /// How many there are in all.
     pub refused_count: usize,
-    /// What nobody needs any longer.
-    pub spent: Spent,
 }
-
-/// The memory of a load. Giving back that of 100,000 records takes some ten milliseconds, so drop
-/// it where nobody waits.
-pub struct Spent(#[expect(dead_code, reason = "kept only to be dropped")] Vec<Entry>);
 
 impl Load {
     /// Starts without rows. `ttl_default_secs` stands for a TTL of 0.
@@ -94,7 +123,9 @@ impl Load {
             zones: Vec::new(),
             places: HashMap::new(),
             last: None,
-            rows: Vec::new(),
+            entries: Vec::new(),
+            octets: Vec::new(),
+            firsts: HashTable::new(),
             refused: Vec::new(),
             refused_count: 0,
         }
@@ -109,10 +140,43 @@ impl Load {
 
     fn try_push(&mut self, row: &Row) -> Result<(), Refusal> {
         let zone = self.zone_index(row)?;
-        let rr = gate::decode_within(&self.zones[zone], row, self.ttl_default_secs)?;
-        let hash = hash_of(rr.owner.as_wire());
-        self.rows.push(Entry { zone, hash, id: row.id.as_str().into(), rr });
+        let Rr { owner, rtype, ttl, rdata } =
+            gate::decode_within(&self.zones[zone].apex, row, self.ttl_default_secs)?;
+        let (at, owner_bytes) = (self.octets.len(), owner.as_wire().len());
+        self.octets.extend_from_slice(owner.as_wire());
+        self.octets[at..].make_ascii_lowercase(); // A length octet is at most 63, never a letter.
+        let hash = hash_of(&self.octets[at..]);
+        self.octets.extend_from_slice(row.id.as_bytes());
+        self.octets.extend_from_slice(&rdata);
+        let (id_bytes, rdata_bytes) = (row.id.len(), rdata.len());
+        let place = Place::Alone;
+        let entry = Entry { zone, hash, at, owner_bytes, id_bytes, rdata_bytes, rtype, ttl, place };
+        self.chain(entry);
         Ok(())
+    }
+
+    /// Adds an entry to those of its owner name.
+    fn chain(&mut self, mut entry: Entry) {
+        let Self { entries, octets, firsts, zones, .. } = self;
+        let is_it = |first: &usize| {
+            let other = &entries[*first];
+            other.zone == entry.zone && other.owner(octets) == entry.owner(octets)
+        };
+        let this = entries.len();
+        match firsts.find(entry.hash, is_it).map(|first| &mut entries[*first].place) {
+            None => {
+                firsts.insert_unique(entry.hash, this, |first| entries[*first].hash);
+                zones[entry.zone].owners += 1;
+            }
+            Some(place) => {
+                entry.place = Place::Other(match *place {
+                    Place::First(next) => Some(next),
+                    Place::Alone | Place::Other(_) => None,
+                });
+                *place = Place::First(this);
+            }
+        }
+        entries.push(entry);
     }
 
     /// The place of the row's zone in the list. Rows of one zone mostly come together, spelled the
@@ -123,11 +187,11 @@ impl Load {
         {
             return Ok(*index);
         }
-        let zone = gate::decode_zone(row)?;
+        let apex = gate::decode_zone(row)?;
         let next = self.zones.len();
-        let index = *self.places.entry(zone.clone()).or_insert(next);
+        let index = *self.places.entry(apex.clone()).or_insert(next);
         if index == next {
-            self.zones.push(zone);
+            self.zones.push(LoadedZone { apex, owners: 0 });
         }
         self.last = Some((row.zone.clone(), index));
         Ok(index)
@@ -143,61 +207,82 @@ impl Load {
     /// Makes the zones; `serial` tells the serial of each.
     #[must_use]
     pub fn finish(mut self, serial: impl Fn(&Name) -> u32) -> Loaded {
-        let rows = std::mem::take(&mut self.rows);
-        let lower = |at: usize| rows[at].rr.owner.as_wire().to_ascii_lowercase();
-        // Places are sorted, not rows: they are a third of the size.
-        let mut order: Vec<(usize, u64, usize)> =
-            rows.iter().enumerate().map(|(at, row)| (row.zone, row.hash, at)).collect();
-        order.sort_unstable_by(|a, b| {
-            // Different names of one hash must not mix, however rare they are.
-            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| lower(a.2).cmp(&lower(b.2)))
-        });
-        let names = std::mem::take(&mut self.zones);
-        let mut zones = Vec::with_capacity(names.len());
-        let mut rest = order.as_slice();
-        for (index, apex) in names.iter().enumerate() {
-            let of_zone = rest.partition_point(|(zone, ..)| *zone <= index);
-            let (mine, others) = rest.split_at(of_zone);
-            rest = others;
-            let is_one_owner = |a: &(usize, u64, usize), b: &(usize, u64, usize)| {
-                a.1 == b.1 && rows[a.2].rr.owner == rows[b.2].rr.owner
-            };
-            // Counted first, so that the table of names is made in its size.
-            let groups: Vec<_> = mine.chunk_by(is_one_owner).collect();
-            let owners = groups.into_iter().filter_map(|group| self.owner(apex, &rows, group));
-            zones.push(Zone::build(apex, serial(apex), owners));
+        let (entries, octets) =
+            (std::mem::take(&mut self.entries), std::mem::take(&mut self.octets));
+        let zones = std::mem::take(&mut self.zones);
+        let mut builds: Vec<Build> = zones
+            .iter()
+            .map(|LoadedZone { apex, owners }| Build::new(apex, serial(apex), *owners))
+            .collect();
+        for entry in &entries {
+            let Entry { zone, hash, rtype, ttl, .. } = *entry;
+            match entry.place {
+                Place::Alone if gate::is_served_alone(entry.rdata_bytes) => {
+                    let (owner, rdata) = (entry.owner(&octets), entry.rdata(&octets));
+                    builds[zone].single(hash, owner, rtype, ttl, rdata);
+                }
+                Place::Alone | Place::First(_) => {
+                    let served = self.owner(&zones[zone].apex, entry, &entries, &octets);
+                    builds[zone].owner(&served);
+                }
+                Place::Other(_) => {}
+            }
         }
         let Self { refused, refused_count, .. } = self;
-        Loaded { zones, refused, refused_count, spent: Spent(rows) }
+        let zones = builds.into_iter().map(Build::finish).collect();
+        Loaded { zones, refused, refused_count }
     }
 
-    /// What is served at one owner name.
-    fn owner(
-        &mut self,
-        zone: &Name,
-        rows: &[Entry],
-        group: &[(usize, u64, usize)],
-    ) -> Option<OwnerSets> {
-        let entries = || group.iter().filter_map(|(.., at)| rows.get(*at));
-        let records: Vec<(&str, &Rr)> = entries().map(|entry| (&*entry.id, &entry.rr)).collect();
-        let served = gate::resolve(zone, &records);
+    /// What is served at the owner name of `first` and of those chained to it.
+    fn owner(&mut self, apex: &Name, first: &Entry, entries: &[Entry], octets: &[u8]) -> OwnerSets {
+        let chain = std::iter::successors(Some(first), |entry| match entry.place {
+            Place::First(next) | Place::Other(Some(next)) => entries.get(next),
+            Place::Alone | Place::Other(None) => None,
+        });
+        // All of it was a name before it was put here.
+        let owner = Name::from_wire(first.owner(octets)).unwrap_or_else(|_| apex.clone());
+        let records: Vec<(&str, Rr)> = chain
+            .map(|entry| {
+                let (Entry { rtype, ttl, .. }, rdata) = (entry, entry.rdata(octets).into());
+                let rr = Rr { owner: owner.clone(), rtype: *rtype, ttl: *ttl, rdata };
+                (entry.id(octets), rr)
+            })
+            .collect();
+        let borrowed: Vec<(&str, &Rr)> = records.iter().map(|(id, rr)| (*id, rr)).collect();
+        let served = gate::resolve(apex, &borrowed);
         for (index, refusal) in served.refused {
-            let Some(entry) = entries().nth(index) else { continue };
-            self.refuse(|| row_of(zone, entry), refusal);
+            let Some((id, rr)) = records.get(index) else { continue };
+            self.refuse(|| row_of(apex, id, rr), refusal);
         }
-        let owner = entries().next()?.rr.owner.clone();
-        (!served.sets.is_empty()).then_some(OwnerSets { owner, sets: served.sets })
+        OwnerSets { owner, sets: served.sets }
+    }
+}
+
+impl Entry {
+    /// The owner name in lower-case wire octets.
+    fn owner<'o>(&self, octets: &'o [u8]) -> &'o [u8] {
+        &octets[self.at..][..self.owner_bytes]
+    }
+
+    fn id<'o>(&self, octets: &'o [u8]) -> &'o str {
+        // It was copied from a text.
+        std::str::from_utf8(&octets[self.at + self.owner_bytes..][..self.id_bytes])
+            .unwrap_or_default()
+    }
+
+    fn rdata<'o>(&self, octets: &'o [u8]) -> &'o [u8] {
+        &octets[self.at + self.owner_bytes + self.id_bytes..][..self.rdata_bytes]
     }
 }
 
 /// Enough of a row to name it: what was read from its content is not kept.
-fn row_of(zone: &Name, entry: &Entry) -> Row {
+fn row_of(zone: &Name, id: &str, rr: &Rr) -> Row {
     Row {
-        id: entry.id.to_string(),
+        id: id.to_owned(),
         zone: zone.to_string(),
-        name: entry.rr.owner.to_string(),
-        ttl: i64::from(entry.rr.ttl),
-        record_type: entry.rr.rtype.to_string(),
+        name: rr.owner.to_string(),
+        ttl: i64::from(rr.ttl),
+        record_type: rr.rtype.to_string(),
         content: String::new(),
     }
 }

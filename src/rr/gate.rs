@@ -202,7 +202,7 @@ pub struct Served {
 pub fn resolve(zone: &Name, rows: &[(&str, &Rr)]) -> Served {
     let mut served = Served::default();
     if let [(_, rr)] = rows
-        && encoded_bytes(rr) <= RRSET_BYTES_MAX
+        && is_served_alone(rr.rdata.len())
     {
         let rdata = vec![rr.rdata.clone()];
         served.sets.push(RrSet { rtype: rr.rtype, ttl: rr.ttl, rdata });
@@ -230,6 +230,13 @@ pub fn resolve(zone: &Name, rows: &[(&str, &Rr)]) -> Served {
     }
     served.refused.sort_by_key(|(at, _)| *at);
     served
+}
+
+/// Whether a record with so many octets of rdata is served where its owner name has no other: what
+/// [`resolve`] says of it, for those who have very many of them.
+#[must_use]
+pub fn is_served_alone(rdata_bytes: usize) -> bool {
+    RECORD_FIXED_BYTES + rdata_bytes <= RRSET_BYTES_MAX
 }
 
 /// Asks whether `candidate` may join `others`, the records at its owner name. What is served then

@@ -231,41 +231,46 @@ fn parse_labels(text: &str) -> Result<Labels, NameError> {
         labels.is_absolute = true;
         return Ok(labels);
     }
-    let mut label: heapless::Vec<u8, LABEL_BYTES_MAX> = heapless::Vec::new();
     let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        let octet = match byte {
-            b'.' => {
-                labels.end_label(&mut label)?;
-                labels.is_absolute = rest.is_empty();
-                continue;
-            }
-            b'\\' => unescape(&mut rest)?,
-            0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
-            other => other,
-        };
-        label.push(octet).map_err(|_| NameError::LabelTooLong)?;
-    }
-    if !labels.is_absolute {
-        labels.end_label(&mut label)?;
+    while !rest.is_empty() {
+        // The length comes when the label is over.
+        let start = labels.wire.len();
+        labels.push(0)?;
+        labels.is_absolute = false;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            let octet = match byte {
+                b'.' => {
+                    labels.is_absolute = rest.is_empty();
+                    break;
+                }
+                b'\\' => unescape(&mut rest)?,
+                0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
+                other => other,
+            };
+            labels.push(octet)?;
+        }
+        labels.end_label(start)?;
     }
     Ok(labels)
 }
 
 impl Labels {
-    fn end_label(
-        &mut self,
-        label: &mut heapless::Vec<u8, LABEL_BYTES_MAX>,
-    ) -> Result<(), NameError> {
-        let len = u8::try_from(label.len()).map_err(|_| NameError::LabelTooLong)?;
-        if len == 0 {
-            return Err(NameError::EmptyLabel);
+    fn push(&mut self, octet: u8) -> Result<(), NameError> {
+        self.wire.push(octet).map_err(|_| NameError::NameTooLong)
+    }
+
+    /// Writes the length of the label that starts at `start`, where its place was kept.
+    fn end_label(&mut self, start: usize) -> Result<(), NameError> {
+        match self.wire.len() - start - 1 {
+            0 => Err(NameError::EmptyLabel),
+            len if len > LABEL_BYTES_MAX => Err(NameError::LabelTooLong),
+            len => {
+                // At most 63, so it is one octet.
+                self.wire[start] = len.to_le_bytes()[0];
+                Ok(())
+            }
         }
-        self.wire.push(len).map_err(|_| NameError::NameTooLong)?;
-        self.wire.extend_from_slice(label).map_err(|_| NameError::NameTooLong)?;
-        label.clear();
-        Ok(())
     }
 }
 
