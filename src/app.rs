@@ -42,7 +42,6 @@ use crate::limits::{
     TTL_SECS_DEFAULT,
 };
 use crate::publish::{self, Event, Load, Loaded, RefusedRow};
-use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
 use crate::store::{
@@ -217,10 +216,8 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), 
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
         let mut load = Load::new(TTL_SECS_DEFAULT);
-        let mut row = Row::default();
         reader.dns_rows(|stored| {
-            refill(&mut row, stored);
-            load.push(&row);
+            load.push(stored.into());
             ControlFlow::Continue(())
         })?;
         // A zone of rows that other software wrote has no serial yet.

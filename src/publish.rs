@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use hashbrown::HashTable;
 
-use crate::rr::{Refusal, Row, gate};
+use crate::rr::{Refusal, Row, RowRef, gate};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
 use crate::zone::{Build, Zone, ZoneChange, Zones};
@@ -65,8 +65,6 @@ pub struct Load {
     entries: Vec<Entry>,
     /// Owner name, id and rdata of each entry.
     octets: Vec<u8>,
-    /// The first entry of each owner name.
-    firsts: HashTable<usize>,
     refused: Vec<RefusedRow>,
     refused_count: usize,
 }
@@ -104,6 +102,30 @@ enum Place {
     Other(Option<usize>),
 }
 
+/// Finds the entries of each owner name, and counts the owner names of each zone. Done when all are
+/// there, so that the table of names is made in its size.
+fn chain(entries: &mut [Entry], octets: &[u8], zones: &mut [LoadedZone]) {
+    let mut firsts: HashTable<usize> = HashTable::with_capacity(entries.len());
+    for this in 0..entries.len() {
+        let Entry { zone, hash, .. } = entries[this];
+        let owner = entries[this].owner(octets);
+        let is_it = |first: &usize| {
+            let other = &entries[*first];
+            other.zone == zone && other.owner(octets) == owner
+        };
+        let Some(&first) = firsts.find(hash, is_it) else {
+            firsts.insert_unique(hash, this, |first| entries[*first].hash);
+            zones[zone].owners += 1;
+            continue;
+        };
+        entries[this].place = Place::Other(match entries[first].place {
+            Place::First(next) => Some(next),
+            Place::Alone | Place::Other(_) => None,
+        });
+        entries[first].place = Place::First(this);
+    }
+}
+
 /// What a load gave.
 pub struct Loaded {
     /// The zones, their serials as the caller told them.
@@ -125,75 +147,57 @@ impl Load {
             last: None,
             entries: Vec::new(),
             octets: Vec::new(),
-            firsts: HashTable::new(),
             refused: Vec::new(),
             refused_count: 0,
         }
     }
 
     /// Takes one stored row.
-    pub fn push(&mut self, row: &Row) {
+    pub fn push(&mut self, row: RowRef<'_>) {
         if let Err(refusal) = self.try_push(row) {
-            self.refuse(|| row.clone(), refusal);
+            self.refuse(|| row.into(), refusal);
         }
     }
 
-    fn try_push(&mut self, row: &Row) -> Result<(), Refusal> {
-        let zone = self.zone_index(row)?;
+    fn try_push(&mut self, row: RowRef<'_>) -> Result<(), Refusal> {
+        let zone = self.zone_index(row.zone)?;
         let Rr { owner, rtype, ttl, rdata } =
             gate::decode_within(&self.zones[zone].apex, row, self.ttl_default_secs)?;
-        let (at, owner_bytes) = (self.octets.len(), owner.as_wire().len());
-        self.octets.extend_from_slice(owner.as_wire());
+        let (at, owner) = (self.octets.len(), owner.as_wire());
+        self.octets.extend_from_slice(owner);
         self.octets[at..].make_ascii_lowercase(); // A length octet is at most 63, never a letter.
         let hash = hash_of(&self.octets[at..]);
         self.octets.extend_from_slice(row.id.as_bytes());
         self.octets.extend_from_slice(&rdata);
-        let (id_bytes, rdata_bytes) = (row.id.len(), rdata.len());
-        let place = Place::Alone;
-        let entry = Entry { zone, hash, at, owner_bytes, id_bytes, rdata_bytes, rtype, ttl, place };
-        self.chain(entry);
+        self.entries.push(Entry {
+            zone,
+            hash,
+            at,
+            owner_bytes: owner.len(),
+            id_bytes: row.id.len(),
+            rdata_bytes: rdata.len(),
+            rtype,
+            ttl,
+            place: Place::Alone,
+        });
         Ok(())
-    }
-
-    /// Adds an entry to those of its owner name.
-    fn chain(&mut self, mut entry: Entry) {
-        let Self { entries, octets, firsts, zones, .. } = self;
-        let is_it = |first: &usize| {
-            let other = &entries[*first];
-            other.zone == entry.zone && other.owner(octets) == entry.owner(octets)
-        };
-        let this = entries.len();
-        match firsts.find(entry.hash, is_it).map(|first| &mut entries[*first].place) {
-            None => {
-                firsts.insert_unique(entry.hash, this, |first| entries[*first].hash);
-                zones[entry.zone].owners += 1;
-            }
-            Some(place) => {
-                entry.place = Place::Other(match *place {
-                    Place::First(next) => Some(next),
-                    Place::Alone | Place::Other(_) => None,
-                });
-                *place = Place::First(this);
-            }
-        }
-        entries.push(entry);
     }
 
     /// The place of the row's zone in the list. Rows of one zone mostly come together, spelled the
     /// same.
-    fn zone_index(&mut self, row: &Row) -> Result<usize, Refusal> {
+    fn zone_index(&mut self, zone: &str) -> Result<usize, Refusal> {
         if let Some((text, index)) = &self.last
-            && *text == row.zone
+            && text == zone
         {
             return Ok(*index);
         }
-        let apex = gate::decode_zone(row)?;
+        let apex = gate::decode_zone(zone)?;
         let next = self.zones.len();
         let index = *self.places.entry(apex.clone()).or_insert(next);
         if index == next {
             self.zones.push(LoadedZone { apex, owners: 0 });
         }
-        self.last = Some((row.zone.clone(), index));
+        self.last = Some((zone.to_owned(), index));
         Ok(index)
     }
 
@@ -207,9 +211,10 @@ impl Load {
     /// Makes the zones; `serial` tells the serial of each.
     #[must_use]
     pub fn finish(mut self, serial: impl Fn(&Name) -> u32) -> Loaded {
-        let (entries, octets) =
-            (std::mem::take(&mut self.entries), std::mem::take(&mut self.octets));
-        let zones = std::mem::take(&mut self.zones);
+        let octets = std::mem::take(&mut self.octets);
+        let (mut entries, mut zones) =
+            (std::mem::take(&mut self.entries), std::mem::take(&mut self.zones));
+        chain(&mut entries, &octets, &mut zones);
         let mut builds: Vec<Build> = zones
             .iter()
             .map(|LoadedZone { apex, owners }| Build::new(apex, serial(apex), *owners))
@@ -314,7 +319,7 @@ mod tests {
             row("6", "z.", "z.", "A", "{}"),
         ];
         let mut load = Load::new(30);
-        rows.iter().for_each(|row| load.push(row));
+        rows.iter().for_each(|row| load.push(row.into()));
         let loaded = load.finish(|_| 7);
         let mut refused: Vec<&str> = loaded.refused.iter().map(|r| r.row.id.as_str()).collect();
         refused.sort_unstable();
@@ -333,7 +338,7 @@ mod tests {
     fn a_zone_that_gives_way_is_handed_back() {
         let zone = |serial| {
             let mut load = Load::new(30);
-            load.push(&row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#));
+            load.push((&row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#)).into());
             Event::Replaced(Box::new(load.finish(|_| serial).zones.remove(0)))
         };
         let mut zones = Zones::new();

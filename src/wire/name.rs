@@ -84,7 +84,8 @@ impl Name {
         if text == "@" {
             return origin.cloned().ok_or(NameError::Relative);
         }
-        let labels = parse_labels(text)?;
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
         if labels.is_absolute {
             return Self::from_labels(&labels.wire, &[0]);
         }
@@ -97,7 +98,9 @@ impl Name {
     /// # Errors
     /// Says which rule the text breaks.
     pub fn parse_absolute(text: &str) -> Result<Self, NameError> {
-        Self::from_labels(&parse_labels(text)?.wire, &[0])
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
+        Self::from_labels(&labels.wire, &[0])
     }
 
     /// Reads the owner name of a record of `zone`: `@` is the apex; without the final dot a name is
@@ -109,7 +112,8 @@ impl Name {
         if text == "@" {
             return Ok(zone.clone());
         }
-        let labels = parse_labels(text)?;
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
         let absolute = Self::from_labels(&labels.wire, &[0]);
         match absolute {
             Ok(name) if labels.is_absolute || (name.is_within(zone) && !zone.is_root()) => Ok(name),
@@ -216,46 +220,48 @@ fn after_label(wire: &[u8]) -> &[u8] {
     wire.first().and_then(|&len| wire.get(1 + usize::from(len)..)).unwrap_or(&[])
 }
 
-fn parse_labels(text: &str) -> Result<Labels, NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if !text.is_ascii() {
-        return Err(NameError::NonAscii { a_label: a_label(text) });
-    }
-    if text.len() > NAME_TEXT_CHARS_MAX {
-        return Err(NameError::NameTooLong);
-    }
-    let mut labels = Labels { wire: heapless::Vec::new(), is_absolute: false };
-    if text == "." {
-        labels.is_absolute = true;
-        return Ok(labels);
-    }
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        // The length comes when the label is over.
-        let start = labels.wire.len();
-        labels.push(0)?;
-        labels.is_absolute = false;
-        while let Some((&byte, tail)) = rest.split_first() {
-            rest = tail;
-            let octet = match byte {
-                b'.' => {
-                    labels.is_absolute = rest.is_empty();
-                    break;
-                }
-                b'\\' => unescape(&mut rest)?,
-                0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
-                other => other,
-            };
-            labels.push(octet)?;
-        }
-        labels.end_label(start)?;
-    }
-    Ok(labels)
-}
-
 impl Labels {
+    const EMPTY: Self = Self { wire: heapless::Vec::new(), is_absolute: false };
+
+    /// Reads a text into labels that are empty: where they stay, for they are long to copy.
+    fn read(&mut self, text: &str) -> Result<(), NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if !text.is_ascii() {
+            return Err(NameError::NonAscii { a_label: a_label(text) });
+        }
+        if text.len() > NAME_TEXT_CHARS_MAX {
+            return Err(NameError::NameTooLong);
+        }
+        if text == "." {
+            self.is_absolute = true;
+            return Ok(());
+        }
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            // The length comes when the label is over.
+            let start = self.wire.len();
+            self.push(0)?;
+            self.is_absolute = false;
+            while let Some((&byte, tail)) = rest.split_first() {
+                rest = tail;
+                let octet = match byte {
+                    b'.' => {
+                        self.is_absolute = rest.is_empty();
+                        break;
+                    }
+                    b'\\' => unescape(&mut rest)?,
+                    0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
+                    other => other,
+                };
+                self.push(octet)?;
+            }
+            self.end_label(start)?;
+        }
+        Ok(())
+    }
+
     fn push(&mut self, octet: u8) -> Result<(), NameError> {
         self.wire.push(octet).map_err(|_| NameError::NameTooLong)
     }
