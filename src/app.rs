@@ -41,7 +41,7 @@ use crate::limits::{
     CONTROL_SEARCH_SECS_MAX, DNS_TCP_CONNECTIONS_MAX, LOCK_PAUSE_MS, OPEN_FILES_RESERVED,
     TTL_SECS_DEFAULT,
 };
-use crate::publish::{self, Event, Load, Loaded, RefusedRow, Spent};
+use crate::publish::{Event, Live, Load, Loaded, RefusedRow, Spent};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, ImportError, Mode};
 use crate::rr::Row;
@@ -137,11 +137,12 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
     let executor = Rc::new(LocalExecutor::new());
     let passes = Passes::default();
     let life = async {
-        let zones = Rc::new(RefCell::new(Zones::new()));
-        let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
-        let spent = load_zones(&store, &zones).await?;
+        let live = Live::default();
+        let mut pump = executor.spawn(pump(committed.clone(), live.clone()));
+        let spent = load_zones(&store, &live.zones).await?;
         make_first_zone(&store).await?;
-        let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
+        load_settings(&store, &live).await?;
+        let world = World { executor: &executor, store: &store, live: &live, passes: &passes };
         // From here on a signal stops the server instead of ending the process.
         let signals = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
         let stop = executor.spawn(stop_signal(signals));
@@ -194,12 +195,12 @@ async fn stop_signal(mut signals: Signals) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings each commit into the index and then lets its caller know, in commit order.
-async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) {
+/// Makes each commit known and then lets its caller know, in commit order.
+async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
     while let Ok(mut done) = committed.recv().await {
         let mut replaced = Vec::new();
         for event in done.events.drain(..) {
-            replaced.extend(publish::apply(&mut zones.borrow_mut(), event));
+            replaced.extend(live.apply(event));
         }
         done.finish();
         if !replaced.is_empty() {
@@ -263,6 +264,13 @@ async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<Spen
     Ok(spent)
 }
 
+/// Reads the settings that the API begins with.
+async fn load_settings(store: &Store<Event>, live: &Live) -> Result<(), Error> {
+    let settings = store.read(|reader| reader.settings()).await.map_err(into_store_error)?;
+    *live.settings.borrow_mut() = settings.into();
+    Ok(())
+}
+
 /// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.
 fn row_text(row: &Row) -> String {
     let Row { id, zone, name, record_type, .. } = row;
@@ -293,7 +301,7 @@ fn into_store_error(error: JobError<StoreError>) -> Error {
 struct World<'a> {
     executor: &'a Rc<LocalExecutor<'static>>,
     store: &'a Store<Event>,
-    zones: &'a Rc<RefCell<Zones>>,
+    live: &'a Live,
     passes: &'a Passes,
 }
 
@@ -320,7 +328,8 @@ impl Server {
         addresses: &Serve,
         open_files_max: usize,
     ) -> Result<Self, Error> {
-        let World { executor, store, zones, passes } = world;
+        let World { executor, store, live, passes } = world;
+        let zones = &live.zones;
         let listeners = dns::bind::bind(&addresses.dns)?;
         let http_failed = |source| Error::Http { address: addresses.http, source };
         let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
@@ -374,7 +383,7 @@ impl Server {
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-            api::handler(Rc::new(api::State::new(store.clone(), passwords))),
+            api::handler(Rc::new(api::State::new(store.clone(), passwords, live))),
             stopped,
         ));
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
@@ -463,18 +472,16 @@ async fn announce(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::path::PathBuf;
-    use std::rc::Rc;
 
     use smol::LocalExecutor;
 
-    use super::{Error, Row, end, pump, row_text};
+    use super::{Error, Live, Row, end, pump, row_text};
     use crate::limits::WRITE_GROUP_JOBS_MAX;
     use crate::publish::Event;
     use crate::store::{self, KeySource, Opened, StoreError};
     use crate::wire::{Name, OwnerSets, RrSet, Rtype};
-    use crate::zone::{Zone, ZoneChange, Zones};
+    use crate::zone::{Zone, ZoneChange};
 
     fn open(name: &str) -> Result<(PathBuf, Opened<Event>), Error> {
         let dir = std::env::temp_dir().join(format!("pocketdns-{name}-{}", std::process::id()));
@@ -485,11 +492,11 @@ mod tests {
     #[test]
     fn a_caller_hears_of_its_write_when_the_index_has_it() -> Result<(), Error> {
         let (dir, Opened { store, committed, running, .. }) = open("app-pump")?;
-        let (executor, zones) = (LocalExecutor::new(), Rc::new(RefCell::new(Zones::new())));
-        let pumping = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
+        let (executor, live) = (LocalExecutor::new(), Live::default());
+        let pumping = executor.spawn(pump(committed.clone(), live.clone()));
         let zone = Name::parse_absolute("x.").expect("a name");
         for serial in 1..=100 {
-            let (store, zones, change) = (store.clone(), Rc::clone(&zones), change(&zone, serial));
+            let (store, live, change) = (store.clone(), live.clone(), change(&zone, serial));
             // A task, as a request is: it runs as soon as it is woken.
             let caller = executor.spawn(async move {
                 let zone = change.zone.clone();
@@ -498,7 +505,7 @@ mod tests {
                     Ok::<_, StoreError>(())
                 });
                 write.await.expect("a write");
-                zones.borrow().zone(&zone).map(Zone::serial)
+                live.zones.borrow().zone(&zone).map(Zone::serial)
             });
             let seen = smol::block_on(executor.run(caller));
             assert_eq!(seen, Some(serial));

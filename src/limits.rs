@@ -333,3 +333,8 @@ pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;

@@ -4,10 +4,16 @@
 //! Absent on purpose: rules and filters (their own room when they come) and any knowledge of DNS.
 
 pub mod collection;
+pub mod cron;
+pub mod field_error;
 pub mod ids;
+pub mod network;
 pub mod record;
+pub mod settings;
 pub mod value;
 
 pub use collection::{Collection, Field, FieldKind, Kind, Schema};
+pub use field_error::FieldError;
 pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
+pub use settings::Settings;
 pub use value::Value;
