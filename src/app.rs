@@ -11,6 +11,7 @@
 mod command;
 mod first_zone;
 mod passes;
+mod supervisor;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use smol::stream::StreamExt;
 use smol::{Async, LocalExecutor, Task, Timer};
 
 use self::passes::Passes;
+use self::supervisor::Supervisor;
 use crate::auth::password::Passwords;
 use crate::config::{Action, Data, Invocation, Serve};
 use crate::control::client::AskError;
@@ -136,6 +138,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
     let Opened { store, committed, running, key_place, .. } = open_store(data)?;
     let executor = Rc::new(LocalExecutor::new());
     let passes = Passes::default();
+    let supervisor = Rc::new(Supervisor::new(|name| std::env::var_os(name)));
     let life = async {
         let zones = Rc::new(RefCell::new(Zones::new()));
         let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
@@ -147,6 +150,9 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
         let stop = executor.spawn(stop_signal(signals));
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
+        supervisor.ready(&server.addresses()).await;
+        let fed = Rc::clone(&supervisor);
+        let _watchdog = executor.spawn(async move { fed.feed_watchdog().await });
         // It answers already; what the start leaves behind can wait for that.
         smol::unblock(move || {
             drop(spent);
@@ -160,6 +166,7 @@ fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), 
             Err(Error::WriterEnded)
         };
         let result = or(stop, writer_ended).await;
+        supervisor.stopping().await;
         server.stop(data).await;
         store.close();
         if result.is_ok() {
@@ -378,6 +385,12 @@ impl Server {
             stopped,
         ));
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
+    }
+
+    /// Where it listens, in a line.
+    fn addresses(&self) -> String {
+        let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
+        format!("DNS {}, HTTP {}", dns.join(" "), self.http)
     }
 
     /// Stops in the reverse order: first what writes, last what reads.
