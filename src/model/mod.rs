@@ -8,8 +8,10 @@ pub mod filter;
 pub mod ids;
 pub mod json;
 pub mod record;
+pub mod schema;
 pub mod value;
 
-pub use collection::{Collection, Field, FieldKind, Kind, Schema};
+pub use collection::{Collection, Field, FieldKind, Kind};
 pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
+pub use schema::Schema;
 pub use value::Value;

@@ -32,6 +32,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A row of `_collections` is none.
+    #[error("a collection in the database cannot be read: {problem}")]
+    BadCollection {
+        /// Which one, and what is wrong.
+        problem: String,
+    },
     /// SQLite refused.
     #[error("cannot {action} in the database")]
     Sqlite {
