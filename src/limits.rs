@@ -337,3 +337,14 @@ pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
+
+// ---- Filters and rules --------------------------------------------------------------------
+
+/// Octets of a filter that a client sends, as in PocketBase.
+pub const FILTER_BYTES_MAX: usize = 3500;
+/// Comparisons of one filter or rule, as in PocketBase.
+pub const FILTER_COMPARISONS_MAX: usize = 200;
+/// Parentheses within each other; SQLite takes expressions of 1000 levels.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Function calls within each other, as in PocketBase.
+pub const FILTER_CALL_DEPTH_MAX: usize = 3;

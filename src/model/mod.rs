@@ -1,10 +1,12 @@
 //! What PocketBase data is: collections, fields, values, records, ids. Pure: no SQL, no HTTP, no
 //! clock. `store` fills these types from the database, `records` and `api` judge and print them.
 //!
-//! Absent on purpose: rules and filters (their own room when they come) and any knowledge of DNS.
+//! Absent on purpose: any knowledge of DNS.
 
 pub mod collection;
+pub mod filter;
 pub mod ids;
+pub mod json;
 pub mod record;
 pub mod schema;
 pub mod value;
