@@ -7,8 +7,8 @@ use super::json::Fields;
 use super::{State, caller_now, json_response};
 use crate::auth::Identity;
 use crate::http::{Request, Response};
+use crate::model::json::push_str;
 use crate::model::network::expanded;
-use crate::records::json::push_str;
 
 /// `GET /api/health`
 pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Response, ApiError> {

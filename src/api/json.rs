@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
+use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
 use crate::model::{Collection, FieldKind, Kind, Page, Record, Value};
 use crate::records::FieldError;
-use crate::records::json::{Keys, push_json, push_number, push_raw, push_str};
 
 // ---- records ------------------------------------------------------------------------------
 
@@ -351,7 +351,7 @@ impl Fields {
         {
             let paths: Vec<&str> = self.0.iter().map(String::as_str).collect();
             pick(&mut json, &paths);
-            text = crate::records::json::text(&json);
+            text = crate::model::json::text(&json);
         }
         text.push('\n');
         text

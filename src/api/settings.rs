@@ -9,8 +9,8 @@ use super::{State, caller, caller_now, json_response, require_superuser, token_o
 use crate::http::{Request, Response};
 use crate::limits::SETTINGS_BODY_BYTES_MAX;
 use crate::model::Settings;
+use crate::model::json::{Keys, push_json};
 use crate::publish::Event;
-use crate::records::json::{Keys, push_json};
 use crate::settings::{self, Refused};
 use crate::store::{JobError, Tx};
 

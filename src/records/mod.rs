@@ -9,7 +9,7 @@
 //! | [`zonefile`] | zones as a whole: import, export, list, check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
 //! | [`zonefile`] | zones as a whole: import, export, list and check |
-//! | [`json`], [`date`] | texts as PocketBase writes and reads them |
+//! | [`date`] | dates as PocketBase writes and reads them |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
 //! and what is written belong to one state of the database.
@@ -22,7 +22,6 @@ pub mod date;
 pub mod delete;
 pub mod dns;
 pub mod input;
-pub mod json;
 pub mod list;
 pub mod update;
 pub mod validate;
@@ -37,6 +36,7 @@ pub use update::update;
 pub use view::view;
 
 use crate::auth::Identity;
+use crate::model::json;
 use crate::model::{Collection, Kind, Record, Value, value};
 use crate::rr::{Refusal, Row};
 use crate::store::{Reader, StoreError};

@@ -137,7 +137,6 @@ fn seed_collection(row: &serde_json::Value) -> Collection {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
-    use std::path::Path;
 
     use rusqlite::Connection;
 
@@ -293,7 +292,7 @@ mod tests {
         .unwrap();
         data(&db).unwrap();
         assert_eq!(describe(&db), before);
-        let schema = collections::load(&db, Path::new("memory")).unwrap();
+        let schema = collections::load(&db).unwrap();
         assert!(schema.find("coredns_records").is_some());
         assert!(schema.find("users").is_none(), "a collection that people removed stays away");
     }
