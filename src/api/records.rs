@@ -48,6 +48,7 @@ pub(super) async fn list(
     let asked = list_params(&request);
     // Encoded on the reader's thread: a thousand records would hold the executor up.
     let job = move |reader: &Reader<'_>| {
+        let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
         let page = records::list(reader, &collection, caller.as_ref(), &asked)?;
         Ok(json::page(&collection, caller.as_ref(), &page, &fields))
@@ -68,6 +69,7 @@ pub(super) async fn view(
     let fields = Fields::of(&request)?;
     let id = params.value("id").to_owned();
     let job = move |reader: &Reader<'_>| {
+        let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
         let record = records::view(reader, &collection, caller.as_ref(), &id)?;
         Ok(json::record(&collection, caller.as_ref(), &record, &fields))
@@ -88,6 +90,7 @@ pub(super) async fn create(
     let fields = Fields::of(&request)?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
+        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(tx, asker.token.as_deref())?;
         let record = records::create(tx, &collection, caller.as_ref(), input, ttl_default_secs)?;
         Ok(json::record(&collection, caller.as_ref(), &record, &fields))
@@ -111,6 +114,7 @@ pub(super) async fn update(
     let fields = Fields::of(&request)?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
+        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(tx, asker.token.as_deref())?;
         let caller = caller.as_ref();
         let record = records::update(tx, &collection, caller, &id, input, ttl_default_secs)?;
@@ -135,6 +139,7 @@ pub(super) async fn delete(
     decode::check(&mut request).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
+        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(tx, asker.token.as_deref())?;
         records::delete(tx, &collection, caller.as_ref(), &id, ttl_default_secs)
     };
@@ -177,6 +182,7 @@ async fn may_write(
         _ => {
             let (token, collection) = (token.clone(), Arc::clone(collection));
             let job = move |reader: &Reader<'_>| {
+                let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
                 let caller = caller(reader, token.as_deref())?;
                 records::check_write(reader, &collection, caller.as_ref(), &write)?;
                 Ok(caller.is_some_and(|caller| caller.is_superuser()))

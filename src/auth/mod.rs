@@ -108,15 +108,19 @@ pub async fn sign_in<E: Send + 'static>(
     password: Zeroizing<String>,
 ) -> Result<Identity, SignInError> {
     let found = if collection.name == SUPERUSERS && email::is_email(&identity) {
-        store.read(move |reader| reader.superuser_by_email(&identity)).await.map_err(store_error)?
+        let collection = Arc::clone(collection);
+        let job = move |reader: &Reader<'_>| {
+            Ok(reader.superuser_by_email(&identity)?.zip(reader.current(&collection)))
+        };
+        store.read(job).await.map_err(store_error)?
     } else {
         None
     };
-    let hash = found.as_ref().map_or("", |record| record.text(collection, "password"));
+    let hash = found.as_ref().map_or("", |(record, owner)| record.text(owner, "password"));
     let hash = if hash.is_empty() { NOBODYS_HASH } else { hash }.to_owned();
     let fits = passwords.verify(network, password, hash).await?;
     match found {
-        Some(record) if fits => Ok(Identity { collection: Arc::clone(collection), record }),
+        Some((record, collection)) if fits => Ok(Identity { collection, record }),
         _ => Err(SignInError::Wrong),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde_json::Map;
 
@@ -303,36 +302,9 @@ impl Field {
     }
 }
 
-/// All collections.
-#[derive(Clone, Debug, Default)]
-pub struct Schema {
-    /// In the order of their rows.
-    collections: Vec<Arc<Collection>>,
-}
-
-impl Schema {
-    /// From the collections in the order of their rows.
-    #[must_use]
-    pub fn new(collections: Vec<Collection>) -> Self {
-        Self { collections: collections.into_iter().map(Arc::new).collect() }
-    }
-
-    /// The collection that a URL names: by its name without regard to case, or by its id.
-    #[must_use]
-    pub fn find(&self, name_or_id: &str) -> Option<&Arc<Collection>> {
-        let by_id = self.collections.iter().find(|collection| collection.id == name_or_id);
-        by_id.or_else(|| self.collections.iter().find(|c| c.name.eq_ignore_ascii_case(name_or_id)))
-    }
-
-    /// All collections, in the order of their rows.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Collection>> {
-        self.collections.iter()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Collection, Field, FieldKind, Schema};
+    use super::{Field, FieldKind};
     use crate::model::Value;
 
     #[test]
@@ -371,13 +343,5 @@ mod tests {
         };
         assert_eq!(field(1).zero(), Value::Text(String::new()));
         assert_eq!(field(2).zero(), Value::List(Vec::new()));
-    }
-
-    #[test]
-    fn a_collection_is_found_by_name_in_any_case_and_by_exact_id() {
-        let schema = Schema::new(vec![Collection::for_test(&["id"])]);
-        assert!(schema.find("TEST").is_some());
-        assert!(schema.find("pbc_test").is_some());
-        assert!(schema.find("PBC_test").is_none());
     }
 }

@@ -1,19 +1,60 @@
 //! The rows of `_collections` and the tables they describe.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::OpenError;
+use super::error::sqlite;
+use super::{StoreError, Tx};
 use crate::model::{Collection, Field, FieldKind, Kind, Schema};
 
+/// The generation of the collections in this state of the database.
+pub(super) fn generation(connection: &Connection) -> Result<i32, StoreError> {
+    connection
+        .prepare_cached("PRAGMA user_version")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(sqlite("read the generation of the collections"))
+}
+
+/// Stores another generation, within the transaction that changes a collection.
+pub(super) fn set_generation(connection: &Connection, generation: i32) -> Result<(), StoreError> {
+    connection
+        .execute_batch(&format!("PRAGMA user_version = {generation}"))
+        .map_err(sqlite("store the generation of the collections"))
+}
+
+/// Why the collections could not be read.
+#[derive(Debug)]
+pub(super) enum LoadError {
+    Sqlite(rusqlite::Error),
+    /// A row is not a collection: which one, and what is wrong.
+    Bad(String),
+}
+
+impl From<LoadError> for StoreError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Sqlite(source) => sqlite("read the collections")(source),
+            LoadError::Bad(problem) => Self::BadCollection { problem },
+        }
+    }
+}
+
+impl<E> Tx<'_, E> {
+    /// Reads all collections again, after rows of `_collections` were written by other means than
+    /// this room's verbs.
+    ///
+    /// # Errors
+    /// The database failed, or a row is not a collection: then this job must not be kept.
+    pub fn reload_schema(&mut self) -> Result<(), StoreError> {
+        let schema = load(self.connection)?;
+        self.set_collections(schema.iter().cloned().collect())
+    }
+}
+
 /// Reads all collections.
-pub(super) fn load(connection: &Connection, database: &Path) -> Result<Schema, OpenError> {
-    let failed = |source| OpenError::Database {
-        action: "read the collections of",
-        database: database.to_owned(),
-        source,
-    };
+pub(super) fn load(connection: &Connection) -> Result<Schema, LoadError> {
+    let failed = LoadError::Sqlite;
     let mut statement = connection
         .prepare(
             "SELECT id, name, type, system, listRule, viewRule, createRule, updateRule, deleteRule,
@@ -25,12 +66,11 @@ pub(super) fn load(connection: &Connection, database: &Path) -> Result<Schema, O
     let mut collections = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         let collection = read(row).map_err(failed)?;
-        collections.push(collection.map_err(|problem| OpenError::BadCollection {
-            database: database.to_owned(),
-            problem,
-        })?);
+        collections.push(Arc::new(collection.map_err(LoadError::Bad)?));
     }
-    Ok(Schema::new(collections))
+    let generation =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    Ok(Schema::new(generation, collections))
 }
 
 /// A row of `_collections`. The outer error is SQLite's, the inner one names what is wrong.

@@ -161,6 +161,6 @@ pub(super) fn in_memory() -> (Connection, Arc<Schema>) {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
     migrate::data(&connection).unwrap();
-    let schema = collections::load(&connection, Path::new("memory")).unwrap();
+    let schema = collections::load(&connection).unwrap();
     (connection, Arc::new(schema))
 }

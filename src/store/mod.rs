@@ -16,12 +16,16 @@
 //! - Events reach the executor in commit order, only after the commit, and before their caller
 //!   hears of it. A job is detached: once it is in the queue it runs and publishes, whether its
 //!   caller still listens or not.
+//! - A schema belongs to a state of the database like a row does. Its generation is stored
+//!   (`PRAGMA user_version`) and raised in the transaction that changes a collection; each snapshot
+//!   and each transaction has the schema of its generation.
 //! - One process writes: `lock` in the directory is held from [`open`] until the last thread ends.
 //! - No byte that a client sent reaches a file unencrypted, temporary files included.
 //!
 //! Absent on purpose: HTTP status codes, DNS names (a zone is text here), knowledge of what an
 //! event is, retries on "database is locked" (nobody else holds the lock), and locks of our own but
-//! for `reader::Gate`, which the executor never sees.
+//! for `reader::Gate`, which the executor never sees, and the one around the pointer to the
+//! current schema, which only the executor takes.
 
 mod collections;
 mod error;
@@ -33,6 +37,7 @@ mod open;
 mod reader;
 mod records;
 mod secret;
+mod settings;
 mod writer;
 mod zones;
 
@@ -48,13 +53,14 @@ pub use self::zones::{DnsRow, DnsRowRef, zone_key};
 
 use crate::model::Schema;
 use smol::channel::{Sender, bounded};
+use smol::lock::RwLock;
 
 /// The handle through which the executor reaches the store; cheap to clone. `E` is what the caller
 /// wants published after a commit: the store carries it and never looks inside.
 pub struct Store<E> {
     writes: Sender<writer::Job<E>>,
     reads: Sender<reader::Job>,
-    schema: Arc<Schema>,
+    schema: Arc<RwLock<Arc<Schema>>>,
 }
 
 impl<E> Clone for Store<E> {
@@ -107,14 +113,24 @@ impl<E: Send + 'static> Store<E> {
         F: FnOnce(&mut Tx<'_, E>) -> Result<T, X> + Send + 'static,
     {
         let (reply, answer) = bounded(1);
+        let current = Arc::clone(&self.schema);
         let job: writer::Job<E> = Box::new(move |tx| {
+            let mut changed = None;
             let outcome = match tx {
-                Ok(tx) => work(tx).map_err(JobError::Refused),
+                Ok(tx) => {
+                    let outcome = work(tx).map_err(JobError::Refused);
+                    changed = tx.changed_schema();
+                    outcome
+                }
                 Err(error) => Err(JobError::Store(error)),
             };
+            let keep = outcome.is_ok();
             writer::Verdict {
-                keep: outcome.is_ok(),
+                keep,
                 reply: Box::new(move |failure| {
+                    if let Some(schema) = changed.filter(|_| keep && failure.is_none()) {
+                        *current.write_blocking() = schema;
+                    }
                     let outcome = failure.map_or(outcome, |error| Err(JobError::Store(error)));
                     // A caller that hung up needs no answer.
                     reply.try_send(outcome).ok();
@@ -125,10 +141,11 @@ impl<E: Send + 'static> Store<E> {
         answer.recv().await.unwrap_or(Err(JobError::Store(StoreError::Closed)))
     }
 
-    /// All collections by id and by name.
+    /// All collections, as the last commit that was answered left them. A job sees its own
+    /// state of them, maybe a later one: [`Reader::schema`].
     #[must_use]
     pub fn schema(&self) -> Arc<Schema> {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.schema.read_blocking())
     }
 
     /// Takes no more jobs. Those in the queues still run; then the threads end and the channel of

@@ -14,8 +14,10 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use smol::channel::{Receiver, bounded};
+use smol::lock::RwLock;
 use zeroize::Zeroizing;
 
+use super::collections::LoadError;
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
 use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
@@ -110,7 +112,10 @@ fn open_found<E: Send + 'static>(
     let database_key = keyslot::subkey(&data_key, "database");
     let connection = connect(&data, &database_key)?;
     migrate::data(&connection).map_err(database_error("bring up to date", &data))?;
-    let schema = Arc::new(collections::load(&connection, &data)?);
+    let schema = Arc::new(collections::load(&connection).map_err(|error| match error {
+        LoadError::Sqlite(source) => database_error("read the collections of", &data)(source),
+        LoadError::Bad(problem) => OpenError::BadCollection { database: data.clone(), problem },
+    })?);
     let readers = [(); READERS].map(|()| connect_reader(&data, &database_key));
     let readers = readers.into_iter().collect::<Result<Vec<_>, _>>()?;
     // Nothing writes the log yet: its database is made and left alone.
@@ -285,7 +290,7 @@ fn start<E: Send + 'static>(
         threads.push(thread::Builder::new().name(name).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                reader::run(&reader, &schema, &queue, &gate);
+                reader::run(&reader, schema, &queue, &gate);
                 drop(reader);
             },
         )?);
@@ -296,7 +301,7 @@ fn start<E: Send + 'static>(
         thread::Builder::new().name("store-write".into()).stack_size(STORE_STACK_BYTES).spawn(
             move || {
                 let _lock = lock;
-                writer::run(&connection, &writer_schema, &write_queue, &publish, wal);
+                writer::run(&connection, writer_schema, &write_queue, &publish, wal);
                 // Best done here, where the key is; a WAL that stays is read at the next start.
                 if let Err(error) =
                     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -307,6 +312,7 @@ fn start<E: Send + 'static>(
             },
         )?,
     );
+    let schema = Arc::new(RwLock::new(schema));
     Ok((Store { writes, reads, schema }, committed, Running { threads }))
 }
 

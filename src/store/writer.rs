@@ -30,14 +30,14 @@ use std::time::Duration;
 use rusqlite::Connection;
 use smol::channel::{Receiver, Sender};
 
-use super::StoreError;
 use super::error::{chain, sqlite};
 use super::reader::{Gate, Reader};
+use super::{StoreError, collections};
 use crate::limits::{
     DATABASE_BUSY_MS_MAX, DATABASE_CACHE_KIB, DATABASE_CACHE_LARGE_KIB, WAL_BYTES_MAX,
     WAL_CUT_BUSY_MS_MAX, WRITE_GROUP_JOBS_MAX,
 };
-use crate::model::Schema;
+use crate::model::{Collection, Schema};
 
 /// A write in the queue. When no transaction could be had it is told so, and only answers.
 pub(super) type Job<E> = Box<dyn FnOnce(Result<&mut Tx<'_, E>, StoreError>) -> Verdict + Send>;
@@ -58,9 +58,28 @@ pub struct Tx<'c, E> {
     reader: Reader<'c>,
     events: Vec<E>,
     has_large_cache: bool,
+    generation_before: i32,
 }
 
 impl<'c, E> Tx<'c, E> {
+    /// What [`Reader::schema`] says from here on, and after the commit everybody: these collections
+    /// under a new generation. Their rows were written by the caller.
+    pub(super) fn set_collections(
+        &mut self,
+        collections: Vec<Arc<Collection>>,
+    ) -> Result<(), StoreError> {
+        let generation = self.schema.generation().wrapping_add(1);
+        collections::set_generation(self.connection, generation)?;
+        self.reader.schema = Arc::new(Schema::new(generation, collections));
+        Ok(())
+    }
+
+    /// The schema, if this job has changed it.
+    pub(super) fn changed_schema(&self) -> Option<Arc<Schema>> {
+        let is_same = self.schema.generation() == self.generation_before;
+        (!is_same).then(|| Arc::clone(&self.schema))
+    }
+
     /// Hands `event` to the executor if and when this job's changes are durable.
     pub fn publish(&mut self, event: E) {
         self.events.push(event);
@@ -78,8 +97,17 @@ impl<'c, E> Tx<'c, E> {
 
     /// The verbs on a connection of the test's own, outside of any transaction.
     #[cfg(test)]
-    pub(super) fn for_test(connection: &'c Connection, schema: &'c Arc<Schema>) -> Self {
-        Self { reader: Reader { connection, schema }, events: Vec::new(), has_large_cache: false }
+    pub(super) fn for_test(connection: &'c Connection, schema: &Arc<Schema>) -> Self {
+        Self::new(connection, schema)
+    }
+
+    fn new(connection: &'c Connection, schema: &Arc<Schema>) -> Self {
+        Self {
+            reader: Reader { connection, schema: Arc::clone(schema) },
+            events: Vec::new(),
+            has_large_cache: false,
+            generation_before: schema.generation(),
+        }
     }
 }
 
@@ -98,6 +126,9 @@ impl<'c, E> Deref for Tx<'c, E> {
 pub struct Committed<E> {
     /// What the job published, in its order.
     pub events: Vec<E>,
+    /// The schema from this commit on, if the job changed it. [`Self::finish`] gives it to
+    /// [`Store::schema`](super::Store::schema) before it answers.
+    pub schema: Option<Arc<Schema>>,
     reply: Reply,
 }
 
@@ -155,7 +186,7 @@ fn cut(connection: &Connection) -> rusqlite::Result<()> {
 /// longer takes commits.
 pub(super) fn run<E>(
     connection: &Connection,
-    schema: &Arc<Schema>,
+    mut schema: Arc<Schema>,
     queue: &Receiver<Job<E>>,
     committed: &Sender<Committed<E>>,
     mut wal: Wal,
@@ -164,7 +195,7 @@ pub(super) fn run<E>(
         let jobs = std::iter::once(first)
             .chain(std::iter::from_fn(|| queue.try_recv().ok()))
             .take(WRITE_GROUP_JOBS_MAX);
-        for done in commit_group(connection, schema, jobs) {
+        for done in commit_group(connection, &mut schema, jobs) {
             if committed.send_blocking(done).is_err() {
                 return;
             }
@@ -174,26 +205,30 @@ pub(super) fn run<E>(
 }
 
 /// Runs `jobs` in one transaction. What comes back is durable; the callers of a group that failed
-/// have been told, and nothing comes back.
+/// have been told, and nothing comes back. `schema` is what the database has, before and after.
 fn commit_group<E>(
     connection: &Connection,
-    schema: &Arc<Schema>,
+    schema: &mut Arc<Schema>,
     jobs: impl Iterator<Item = Job<E>>,
 ) -> Vec<Committed<E>> {
     let mut group = Vec::new();
     let mut has_large_cache = false;
+    let schema_before = Arc::clone(schema);
     let mut outcome = begin(connection);
     for job in jobs {
         if let Err(failure) = &outcome {
             (job(Err(failure.clone())).reply)(None);
             continue;
         }
-        let reader = Reader { connection, schema };
-        let mut tx = Tx { reader, events: Vec::new(), has_large_cache: false };
+        let mut tx = Tx::new(connection, schema);
         let (verdict, undone) = run_job(connection, job, &mut tx);
         has_large_cache |= tx.has_large_cache;
+        let changed = tx.changed_schema().filter(|_| verdict.keep);
+        if let Some(changed) = &changed {
+            *schema = Arc::clone(changed);
+        }
         let events = if verdict.keep { tx.events } else { Vec::new() };
-        group.push(Committed { events, reply: verdict.reply });
+        group.push(Committed { events, schema: changed, reply: verdict.reply });
         if undone.is_err() {
             // What still waits can have the next transaction.
             outcome = undone;
@@ -205,6 +240,7 @@ fn commit_group<E>(
         log::warn!("cannot shrink the page cache; error={}", chain(&error));
     }
     let Err(failure) = outcome else { return group };
+    *schema = schema_before;
     log::error!("a transaction failed; jobs={} error={}", group.len(), chain(&failure));
     if !connection.is_autocommit()
         && let Err(error) = execute(connection, "ROLLBACK")
@@ -295,7 +331,7 @@ mod tests {
         works: &[Work],
     ) -> (Vec<super::Committed<u32>>, Vec<Answer>) {
         let (jobs, answers): (Vec<_>, Vec<_>) = works.iter().map(|work| job(*work)).unzip();
-        (commit_group(&db.0, &db.1, jobs.into_iter()), answers)
+        (commit_group(&db.0, &mut Arc::clone(&db.1), jobs.into_iter()), answers)
     }
 
     fn put(tx: &mut Tx<'_, u32>, zone: &str, event: u32) -> Result<(), StoreError> {
@@ -373,6 +409,24 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_of_a_group_that_failed_is_forgotten() {
+        let db = with_deferred_key();
+        let mut schema = Arc::clone(&db.1);
+        let works: [Work; 2] = [|tx| tx.reload_schema(), break_commit];
+        let (jobs, _answers): (Vec<_>, Vec<_>) = works.into_iter().map(job).unzip();
+        assert!(commit_group(&db.0, &mut schema, jobs.into_iter()).is_empty());
+        assert!(Arc::ptr_eq(&schema, &db.1));
+        let works: [Work; 3] = [|tx| tx.reload_schema(), |_| Ok(()), |tx| tx.reload_schema()];
+        let (jobs, _answers): (Vec<_>, Vec<_>) = works.into_iter().map(job).unzip();
+        let done = commit_group(&db.0, &mut schema, jobs.into_iter());
+        let generations: Vec<_> =
+            done.iter().map(|d| d.schema.as_ref().map(|schema| schema.generation())).collect();
+        let before = db.1.generation();
+        assert_eq!(generations, [Some(before + 1), None, Some(before + 2)]);
+        assert_eq!(schema.generation(), before + 2);
+    }
+
+    #[test]
     fn when_sqlite_rolls_back_on_its_own_everybody_before_hears_it() {
         let db = in_memory();
         let works: [Work; 3] = [
@@ -387,12 +441,12 @@ mod tests {
         ];
         let (jobs, answers): (Vec<_>, Vec<_>) = works.into_iter().map(job).unzip();
         let mut jobs = jobs.into_iter();
-        assert!(commit_group(&db.0, &db.1, jobs.by_ref()).is_empty());
+        assert!(commit_group(&db.0, &mut Arc::clone(&db.1), jobs.by_ref()).is_empty());
         for answer in &answers[..2] {
             assert!(matches!(answer.try_recv().unwrap(), Err(StoreError::Undone)));
         }
         assert!(zones(&db).is_empty());
-        let done = commit_group(&db.0, &db.1, jobs);
+        let done = commit_group(&db.0, &mut Arc::clone(&db.1), jobs);
         assert_eq!(done[0].events, [3], "who came later has a transaction of its own");
     }
 
