@@ -10,6 +10,7 @@
 
 mod command;
 mod first_zone;
+mod moves;
 mod passes;
 
 use std::cell::RefCell;
@@ -50,7 +51,7 @@ use crate::store::{
     zone_key,
 };
 use crate::zone::Zones;
-use crate::{api, clock, http, sys};
+use crate::{api, clock, http, moving, sys};
 
 /// Why the program ends with exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,8 @@ pub enum Error {
     NoOrigin { path: PathBuf },
     #[error("{0} records would be refused")]
     FilesRefused(usize),
+    #[error(transparent)]
+    Move(#[from] moving::Error),
     #[error("cannot print")]
     Output(#[source] io::Error),
 }

@@ -9,4 +9,5 @@ mod harness;
 mod hostile;
 mod keys;
 mod load;
+mod moving;
 mod power;
