@@ -20,6 +20,7 @@ pub mod moving;
 pub mod publish;
 pub mod records;
 pub mod rr;
+pub mod settings;
 pub mod store;
 
 // The surface of PocketBase.

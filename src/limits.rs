@@ -240,6 +240,10 @@ pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
 pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Pause before the service manager is told again what it had no room for.
+pub const SUPERVISOR_PAUSE_MS: u64 = 100;
+/// Between two signs of life to the service manager, however impatient it is.
+pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
 
@@ -333,6 +337,22 @@ pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
+
+// ---- Filters and rules --------------------------------------------------------------------
+
+/// Octets of a filter that a client sends, as in PocketBase.
+pub const FILTER_BYTES_MAX: usize = 3500;
+/// Comparisons of one filter or rule, as in PocketBase.
+pub const FILTER_COMPARISONS_MAX: usize = 200;
+/// Parentheses within each other; SQLite takes expressions of 1000 levels.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Function calls within each other, as in PocketBase.
+pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
 
 // ---- Moving in and out ----------------------------------------------------------------------
 

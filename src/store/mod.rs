@@ -40,6 +40,7 @@ mod plain;
 mod reader;
 mod records;
 mod secret;
+mod settings;
 mod writer;
 mod zones;
 

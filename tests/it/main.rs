@@ -11,3 +11,4 @@ mod keys;
 mod load;
 mod moving;
 mod power;
+mod service;
