@@ -353,3 +353,18 @@ pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 
 /// Octets of a change of the settings: hundreds of rules and networks.
 pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+
+// ---- Moving in and out ----------------------------------------------------------------------
+
+/// Rows between two looks at the progress of a copy.
+pub const MOVE_STEP_ROWS: u64 = 256;
+/// Damages that SQLite's check of a foreign database names.
+pub const MOVE_DAMAGES_NAMED_MAX: u32 = 5;
+/// Folders below each other in `storage/`: PocketBase makes three.
+pub const STORAGE_DEPTH_MAX: usize = 16;
+/// Pause between two states of a progress line.
+pub const PROGRESS_PAUSE_MS: u64 = 100;
+/// What a new directory needs beside its content: the slot, the first pages of a WAL.
+pub const MOVE_SLACK_BYTES: u64 = 16 << 20;
+/// Octets of a chunk of a sealed file before it is sealed.
+pub const SEALED_CHUNK_BYTES: usize = 64 * 1024;
