@@ -694,4 +694,5 @@ fn auth_collections_are_not_written_yet_and_system_ones_need_their_owner() {
     });
 }
 
+mod policy;
 mod settings;
