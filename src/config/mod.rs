@@ -72,6 +72,13 @@ pub enum Action {
         /// The zone, when the files do not say.
         origin: Option<String>,
     },
+    /// Make the data directory from a plain one of PocketBase.
+    Import {
+        /// The plain directory.
+        source: PathBuf,
+        /// The name of the variable with the key of its settings.
+        source_encryption_env: Option<String>,
+    },
     /// Print the counters of the running server.
     Stats,
     /// Print the version.
@@ -95,6 +102,8 @@ pub struct Serve {
     pub http: SocketAddr,
     /// `--dns`, at least one, each for UDP and TCP.
     pub dns: Vec<SocketAddr>,
+    /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; at least one.
+    pub origins: Vec<String>,
 }
 
 /// What to do with a superuser.
