@@ -263,19 +263,6 @@ pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 /// Pause between two attempts to take the lock.
 pub const LOCK_PAUSE_MS: u64 = 20;
 
-// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
-
-/// Octets of a change of the settings: hundreds of rules and networks.
-pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
-/// Windows of rate limits that are open at once: 400 kB, taken when the first rule counts.
-pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
-/// Windows whose hash gives them the same places.
-pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
-/// Octets of a batch where the settings say nothing, as in PocketBase.
-pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
-
-const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
-
 // ---- Zone files ---------------------------------------------------------------------------
 
 /// Records of an import that break a rule are all counted, and named up to here.
@@ -293,6 +280,8 @@ pub const PASSWORD_COST: u32 = 10;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Octets of a new password: bcrypt reads 72, and the last is its own.
 pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Octets of a new password of a record: bcrypt reads no more.
+pub const PASSWORD_HASHED_BYTES_MAX: usize = 72;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
 /// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
@@ -333,6 +322,12 @@ pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
 pub const URL_CHARS_MAX: usize = 2083;
+/// Characters of a text that generates itself; PocketBase's own patterns need 50.
+pub const GENERATED_CHARS_MAX: usize = TEXT_CHARS_MAX;
+/// Groups within groups of a pattern by which a text generates itself.
+pub const PATTERN_DEPTH_MAX: usize = 32;
+/// Patterns of text fields that a thread keeps ready.
+pub const PATTERNS_KEPT_MAX: usize = 32;
 /// Sort keys of a list, as in PocketBase.
 pub const SORT_KEYS_MAX: usize = 8;
 /// Octets of one sort key, as in PocketBase.
@@ -341,6 +336,8 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Records that a deletion looks up at once among those that refer to what goes.
+pub const CASCADE_ROWS: usize = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;
@@ -361,6 +358,11 @@ pub const FILTER_COMPARISONS_MAX: usize = 200;
 pub const FILTER_DEPTH_MAX: usize = 64;
 /// Function calls within each other, as in PocketBase.
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
 
 // ---- Moving in and out ----------------------------------------------------------------------
 

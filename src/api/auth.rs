@@ -15,8 +15,7 @@ use crate::clock;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::CREDENTIAL_CHARS_MAX;
-use crate::model::{Collection, Kind};
-use crate::records::FieldError;
+use crate::model::{Collection, FieldError, Kind};
 
 const NO_COLLECTION: &str = "Missing or invalid collection context.";
 
@@ -94,9 +93,6 @@ pub(super) async fn with_password(
         _ => state.limiter.borrow_mut().forgive(network, &name),
     }
     let identity = result?;
-    if identity.is_superuser() && !state.policy().lets_superuser_in(request.real_ip) {
-        return Err(ApiError::forbidden());
-    }
     check_may_sign_in(&identity)?;
     if option_is_true(&identity.collection, "mfa", "enabled") {
         let message = "Multi-factor authentication is not supported yet.";
