@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::Settings;
+use crate::model::{Collection, Record, Settings};
 use crate::rr::{Refusal, Row, RowRef, gate};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
@@ -26,12 +26,37 @@ use crate::zone::{Build, Zone, ZoneChange, Zones};
 
 /// What a commit has changed.
 pub enum Event {
+    /// A record of any collection. In the index it changes nothing: what it means for DNS is an
+    /// event of its own.
+    Record(Box<RecordEvent>),
     /// Some owner names of a zone.
     Changed(ZoneChange),
     /// A zone as a whole: an import. Built where the transaction ran.
     Replaced(Box<Zone>),
     /// The settings, as they are from now on.
     Settings(Arc<Settings>),
+}
+
+/// A record that was written.
+#[derive(Debug, Clone)]
+pub struct RecordEvent {
+    /// What happened to it.
+    pub action: Action,
+    /// Its collection, as it was in the transaction.
+    pub collection: Arc<Collection>,
+    /// The record as it is stored now, secrets included; as it was, when it went.
+    pub record: Arc<Record>,
+    /// What an update took the place of.
+    pub old: Option<Arc<Record>>,
+}
+
+/// What happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Action {
+    Create,
+    Update,
+    Delete,
 }
 
 /// What commits bring up to date on the executor; clones share it.
@@ -65,7 +90,7 @@ pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
             None
         }
         Event::Replaced(zone) => zones.replace(*zone),
-        Event::Settings(_) => None,
+        Event::Record(_) | Event::Settings(_) => None,
     }
 }
 

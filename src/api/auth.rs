@@ -18,8 +18,7 @@ use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::CREDENTIAL_CHARS_MAX;
 use crate::model::json::{Keys, push_json};
-use crate::model::{Collection, Kind};
-use crate::records::FieldError;
+use crate::model::{Collection, FieldError, Kind};
 use crate::store::{Reader, StoreError};
 
 const NO_COLLECTION: &str = "Missing or invalid collection context.";

@@ -6,7 +6,6 @@
 //! | [`token`] | the JWTs that clients carry |
 //! | [`limiter`] | how often one name, one network and one home may fail |
 //! | [`superuser`] | making, changing and removing superusers |
-//! | [`email`] | what is a mail address |
 //!
 //! [`sign_in`] turns a password into an [`Identity`], [`identify`] a token. An identity is a record
 //! with its secrets, so its `Debug` form names it and no more. A token that is wrong, expired or
@@ -14,7 +13,6 @@
 //!
 //! Absent: HTTP (a token is a text here), other ways to sign in, rules.
 
-pub mod email;
 pub mod limiter;
 pub mod password;
 pub mod superuser;
@@ -28,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::limits::{PASSWORD_COST, TOKEN_BYTES_MAX};
+use crate::model::email::is_email;
 use crate::model::{Collection, Kind, ListQuery, Record};
 use crate::store::{JobError, Reader, Store, StoreError};
 use password::{Busy, Passwords};
@@ -177,7 +176,7 @@ fn by_identity(
         None => {
             fields.sort_by_key(|field| *field != EMAIL);
             // What is no address is nobody's.
-            fields.retain(|field| *field != EMAIL || email::is_email(identity));
+            fields.retain(|field| *field != EMAIL || is_email(identity));
         }
     }
     for field in fields {
