@@ -88,6 +88,12 @@ pub const HTTP_QUERY_BYTES_MAX: usize = 12 * 1024;
 pub const HTTP_QUERY_FIELDS_MAX: usize = 100;
 /// Fields of a form, as in Go.
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Octets of a multipart body's boundary (RFC 2046 §5.1.1).
+pub const MULTIPART_BOUNDARY_BYTES_MAX: usize = 70;
+/// Octets of the head of a part: as much as a request's own.
+pub const MULTIPART_HEAD_BYTES_MAX: usize = HTTP_HEAD_BYTES_MAX;
+/// Parts of a multipart body, as in Go.
+pub const MULTIPART_PARTS_MAX: usize = 1000;
 /// Connections open at once, where the limit of open files allows as many.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Connections open at once that make a peak: when a quarter of a peak is left, the memory of the

@@ -6,6 +6,7 @@
 //! | [`listener`] | accepting, the caps on connections, the graceful stop |
 //! | `conn` | one connection: its socket under hyper, its time-outs, request in, response out |
 //! | [`request`], [`response`], [`body`] | our own types: hyper's stop at this door |
+//! | [`multipart`] | forms with files, read piece by piece |
 //! | [`router`] | a table of method, pattern and whatever the caller puts beside them |
 //!
 //! The handler is called with the head of a request, reads as much of the body as it wants to pay
@@ -17,6 +18,7 @@
 pub mod body;
 mod conn;
 pub mod listener;
+pub mod multipart;
 pub mod request;
 pub mod response;
 pub mod router;
