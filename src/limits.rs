@@ -280,6 +280,8 @@ pub const PASSWORD_COST: u32 = 10;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Octets of a new password: bcrypt reads 72, and the last is its own.
 pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Octets of a new password of a record: bcrypt reads no more.
+pub const PASSWORD_HASHED_BYTES_MAX: usize = 72;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
 /// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
@@ -320,6 +322,12 @@ pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
 pub const URL_CHARS_MAX: usize = 2083;
+/// Characters of a text that generates itself; PocketBase's own patterns need 50.
+pub const GENERATED_CHARS_MAX: usize = TEXT_CHARS_MAX;
+/// Groups within groups of a pattern by which a text generates itself.
+pub const PATTERN_DEPTH_MAX: usize = 32;
+/// Patterns of text fields that a thread keeps ready.
+pub const PATTERNS_KEPT_MAX: usize = 32;
 /// Sort keys of a list, as in PocketBase.
 pub const SORT_KEYS_MAX: usize = 8;
 /// Octets of one sort key, as in PocketBase.
@@ -328,6 +336,8 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Records that a deletion looks up at once among those that refer to what goes.
+pub const CASCADE_ROWS: usize = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;

@@ -90,6 +90,13 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Post, "/api/collections/{collection}/auth-refresh", |s, r, p| {
         Box::pin(auth::refresh(s, r, p))
     }),
+    route(Method::Get, "/api/collections/{collection}/auth-methods", |s, r, p| {
+        Box::pin(auth::methods(s, r, p))
+    }),
+    route(Method::Post, "/api/collections/{collection}/impersonate/{id}", |s, r, p| {
+        Box::pin(auth::impersonate(s, r, p))
+    }),
+    route(Method::Post, "/api/files/token", |s, r, _| Box::pin(auth::file_token(s, r))),
     route(Method::Get, "/api/collections/{collection}/records", |s, r, p| {
         Box::pin(records::list(s, r, p))
     }),

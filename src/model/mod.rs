@@ -5,6 +5,9 @@
 
 pub mod collection;
 pub mod cron;
+pub mod date;
+pub mod email;
+pub mod field;
 pub mod field_error;
 pub mod filter;
 pub mod ids;
