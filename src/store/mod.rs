@@ -30,6 +30,7 @@
 mod collections;
 mod copy;
 mod error;
+mod filter_sql;
 #[cfg(test)]
 mod fixture;
 mod keyslot;
