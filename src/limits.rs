@@ -90,6 +90,11 @@ pub const HTTP_QUERY_FIELDS_MAX: usize = 100;
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
 /// Connections open at once, where the limit of open files allows as many.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Responses without an end open at once, beside the connections, where the limit of open files
+/// allows as many: each costs some kilobytes.
+pub const HTTP_FEEDS_MAX: usize = 10_240;
+/// Pieces of a feed that are asked for before the client has taken the last: one call writes them.
+pub const HTTP_FEED_PIECES_MAX: usize = 32;
 /// Connections open at once that make a peak: when a quarter of a peak is left, the memory of the
 /// others is given back to the system.
 pub const HTTP_CONNECTIONS_PEAK_MIN: usize = 64;
