@@ -14,6 +14,7 @@ mod load;
 mod passes;
 mod serve;
 mod server;
+mod supervisor;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

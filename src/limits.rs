@@ -245,6 +245,10 @@ pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
 pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Pause before the service manager is told again what it had no room for.
+pub const SUPERVISOR_PAUSE_MS: u64 = 100;
+/// Between two signs of life to the service manager, however impatient it is.
+pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
 

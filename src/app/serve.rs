@@ -14,6 +14,7 @@ use smol::{LocalExecutor, Timer};
 use super::load::{load_zones, make_first_zone};
 use super::passes::Passes;
 use super::server::{Server, World};
+use super::supervisor::Supervisor;
 use super::{Error, into_store_error, key_source};
 use crate::config::{Data, Serve};
 use crate::limits::{CONTROL_SEARCH_SECS_MAX, LOCK_PAUSE_MS};
@@ -28,6 +29,7 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
     let Opened { store, committed, running, key_place, .. } = open_store(data)?;
     let executor = Rc::new(LocalExecutor::new());
     let passes = Passes::default();
+    let supervisor = Rc::new(Supervisor::new(|name| std::env::var_os(name)));
     let life = async {
         let zones = Rc::new(RefCell::new(Zones::new()));
         let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
@@ -39,6 +41,9 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
         let stop = executor.spawn(stop_signal(signals));
         let server = Server::start(world, data, addresses, open_files_max)?;
         announce(&server, data, &key_place, &store, output).await?;
+        supervisor.ready(&server.addresses()).await;
+        let fed = Rc::clone(&supervisor);
+        let _watchdog = executor.spawn(async move { fed.feed_watchdog().await });
         // It answers already; what the start leaves behind can wait for that.
         smol::unblock(move || {
             drop(spent);
@@ -52,6 +57,7 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
             Err(Error::WriterEnded)
         };
         let result = or(stop, writer_ended).await;
+        supervisor.stopping().await;
         server.stop(data).await;
         store.close();
         if result.is_ok() {

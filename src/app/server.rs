@@ -115,6 +115,12 @@ impl Server {
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
     }
 
+    /// Where it listens, in a line.
+    pub(super) fn addresses(&self) -> String {
+        let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
+        format!("DNS {}, HTTP {}", dns.join(" "), self.http)
+    }
+
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
         let Self { tcp, counters, tasks, http_task, http_stop, .. } = self;

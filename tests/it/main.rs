@@ -10,3 +10,4 @@ mod hostile;
 mod keys;
 mod load;
 mod power;
+mod service;
