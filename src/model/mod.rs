@@ -4,6 +4,7 @@
 //! Absent on purpose: any knowledge of DNS.
 
 pub mod collection;
+pub mod event;
 pub mod filter;
 pub mod ids;
 pub mod json;
@@ -12,6 +13,7 @@ pub mod schema;
 pub mod value;
 
 pub use collection::{Collection, Field, FieldKind, Kind};
+pub use event::{Action, RecordEvent};
 pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
 pub use schema::Schema;
 pub use value::Value;
