@@ -385,6 +385,8 @@ pub const REALTIME_BACKLOG_EVENTS_MAX: usize = 16 * 1024;
 pub const REALTIME_BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// Changed records of one import that are told one by one.
 pub const REALTIME_IMPORT_EVENTS_MAX: usize = 10_000;
+/// Octets of a changed record that is encoded on the executor's thread.
+pub const REALTIME_ENCODE_BYTES_INLINE_MAX: usize = 64 * 1024;
 /// Messages queued, and rules looked at, before the reactor gets its turn: some 100 µs.
 pub const REALTIME_SENDS_PER_TURN_MAX: usize = 256;
 
@@ -393,3 +395,8 @@ const _: () =
 const _: () = assert!(REALTIME_BODY_BYTES_MAX <= HTTP_BODIES_BYTES_MAX);
 const _: () = assert!(REALTIME_QUEUE_BYTES_MAX <= REALTIME_HELD_BYTES_MAX);
 const _: () = assert!(REALTIME_IMPORT_EVENTS_MAX < REALTIME_BACKLOG_EVENTS_MAX);
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;

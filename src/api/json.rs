@@ -7,7 +7,7 @@ use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
-use crate::model::{Collection, FieldKind, Kind, Page, Record, Value};
+use crate::model::{Action, Collection, FieldKind, Kind, Page, Record, Value};
 use crate::records::FieldError;
 
 // ---- records ------------------------------------------------------------------------------
@@ -22,6 +22,24 @@ pub(super) fn record(
     let mut out = String::new();
     Shape::new(collection, caller).push(&mut out, record);
     fields.pick(out)
+}
+
+/// A change of a record as `caller` may see it, without a newline. `fields` pick from the record.
+pub(super) fn event(
+    collection: &Collection,
+    caller: Option<&Identity>,
+    record: &Record,
+    action: Action,
+    fields: &Fields,
+) -> String {
+    let picked = self::record(collection, caller, record, fields);
+    let mut out = String::with_capacity(picked.len() + 40);
+    out.push_str("{\"record\":");
+    out.push_str(picked.trim_end());
+    out.push_str(",\"action\":");
+    push_str(&mut out, action.as_str());
+    out.push('}');
+    out
 }
 
 /// A page of records as `caller` may see them.
@@ -240,31 +258,60 @@ fn redact(name: &str, option: &mut Json) {
 
 // ---- errors -------------------------------------------------------------------------------
 
-/// PocketBase's envelope.
-pub(super) fn error(status: u16, message: &str, mut fields: Vec<FieldError>) -> String {
-    fields.sort_by(|a, b| a.field.cmp(&b.field));
-    fields.dedup_by(|later, earlier| later.field == earlier.field);
-    let mut out = String::from("{\"data\":{");
-    for (index, field) in fields.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push_str(&mut out, &field.field);
-        out.push_str(":{\"code\":");
-        push_str(&mut out, field.code);
-        out.push_str(",\"message\":");
-        push_str(&mut out, &sentence(&field.message));
-        if !field.params.is_empty() {
-            out.push_str(",\"params\":");
-            let params = field.params.into_iter().map(|(name, value)| (name.to_owned(), value));
-            push_json(&mut out, &Json::Object(params.collect()), Keys::Sorted);
-        }
-        out.push('}');
-    }
-    out.push_str("},\"message\":");
+/// PocketBase's envelope. A field with dots is an object in an object.
+pub(super) fn error(status: u16, message: &str, fields: Vec<FieldError>) -> String {
+    let mut out = String::from("{\"data\":");
+    push_errors(&mut out, &fields);
+    out.push_str(",\"message\":");
     push_str(&mut out, &sentence(message));
     out.push_str(&format!(",\"status\":{status}}}\n"));
     out
+}
+
+/// Appends an object with what is wrong with each field, names sorted at each level. Of several
+/// errors with one place the first counts, and of a list and its items the list.
+fn push_errors(out: &mut String, fields: &[FieldError]) {
+    let mut fields: Vec<_> = fields.iter().map(|error| (places(&error.field), error)).collect();
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    fields.dedup_by(|later, earlier| later.0.starts_with(&earlier.0));
+    out.push('{');
+    let mut open: &[&str] = &[];
+    let mut is_first = true;
+    for (places, error) in &fields {
+        let Some((name, parents)) = places.split_last() else { continue };
+        let common = open.iter().zip(parents).take_while(|(a, b)| a == b).count();
+        out.extend(open.iter().skip(common).map(|_| '}'));
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+        for parent in parents.iter().skip(common) {
+            push_str(out, parent);
+            out.push_str(":{");
+        }
+        open = parents;
+        push_str(out, name);
+        out.push(':');
+        push_error(out, error);
+    }
+    out.extend(open.iter().map(|_| '}'));
+    out.push('}');
+}
+
+fn places(field: &str) -> Vec<&str> {
+    field.split('.').collect()
+}
+
+fn push_error(out: &mut String, error: &FieldError) {
+    out.push_str("{\"code\":");
+    push_str(out, error.code);
+    out.push_str(",\"message\":");
+    push_str(out, &sentence(&error.message));
+    if !error.params.is_empty() {
+        out.push_str(",\"params\":");
+        let params = error.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        push_json(out, &Json::Object(params.collect()), Keys::Sorted);
+    }
+    out.push('}');
 }
 
 /// Upper case at the front, a full stop at the end.
@@ -289,6 +336,12 @@ impl Fields {
     pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
         let [fields] = request.query_values(["fields"]);
         Self::parse(&fields.unwrap_or_default())
+    }
+
+    /// The same of a subscription, which is answered by events and not by errors: what cannot be
+    /// read picks nothing out.
+    pub(super) fn parse_leniently(text: &str) -> Self {
+        Self::parse(text).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Result<Self, ApiError> {
@@ -404,6 +457,22 @@ mod tests {
              \"params\":{\"max\":5}}},\"message\":\"Failed.\",\"status\":400}\n"
         );
         assert_eq!(error(404, "", Vec::new()), "{\"data\":{},\"message\":\"\",\"status\":404}\n");
+    }
+
+    #[test]
+    fn errors_within_objects_and_lists_are_objects() {
+        let errors = ["b.1.x", "a", "b.10.y", "b.1.w", "c.d", "b.1.x", "e", "e.f", "b.2"]
+            .map(|place| FieldError::new(place, "validation_x", "no"));
+        let no = "{\"code\":\"validation_x\",\"message\":\"No.\"}";
+        let mut out = String::new();
+        push_errors(&mut out, &errors);
+        assert_eq!(
+            out,
+            format!(
+                "{{\"a\":{no},\"b\":{{\"1\":{{\"w\":{no},\"x\":{no}}},\"10\":{{\"y\":{no}}},\"2\":{no}}},\
+                 \"c\":{{\"d\":{no}}},\"e\":{no}}}"
+            )
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod decode;
 mod error;
 mod health;
 mod json;
+pub mod realtime;
 mod records;
+mod settings;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,8 +30,9 @@ use crate::clock;
 use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
 use crate::limits::TTL_SECS_DEFAULT;
-use crate::model::Collection;
-use crate::publish::Event;
+use crate::model::{Collection, Settings};
+use crate::publish::{Event, Live};
+use crate::realtime::Broker;
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -40,6 +43,10 @@ pub struct State {
     pub passwords: Rc<Passwords>,
     /// Who has failed to sign in, and how often.
     pub limiter: RefCell<Limiter>,
+    /// The settings, kept up to date by [`crate::publish::Live`].
+    pub settings: Rc<RefCell<Arc<Settings>>>,
+    /// Who listens to records.
+    pub realtime: Rc<Broker>,
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -47,13 +54,21 @@ pub struct State {
 impl State {
     /// With PocketBase's cost of passwords and the default TTL of DNS records.
     #[must_use]
-    pub fn new(store: Store<Event>, passwords: Rc<Passwords>) -> Self {
+    pub fn new(store: Store<Event>, passwords: Rc<Passwords>, live: &Live) -> Self {
         Self {
             store,
             passwords,
+            settings: Rc::clone(&live.settings),
+            realtime: Rc::clone(&live.realtime),
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
         }
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
     }
 }
 
@@ -63,6 +78,15 @@ type Endpoint = fn(Rc<State>, Request, Params) -> BoxedLocal<Result<Response, Ap
 /// Everything there is.
 const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/health", |s, r, _| Box::pin(health::health(s, r))),
+    route(Method::Get, "/api/settings", |s, r, _| Box::pin(settings::view(s, r))),
+    route(Method::Patch, "/api/settings", |s, r, _| Box::pin(settings::update(s, r))),
+    route(Method::Post, "/api/settings/test/s3", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/test/email", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
+        Box::pin(settings::not_yet(s, r))
+    }),
+    route(Method::Get, "/api/realtime", |s, r, _| Box::pin(realtime::connect(s, r))),
+    route(Method::Post, "/api/realtime", |s, r, _| Box::pin(realtime::subscribe(s, r))),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))

@@ -36,10 +36,10 @@ pub struct RecordEvent {
     pub action: Action,
     /// The record's collection as the transaction found it.
     pub collection: Arc<Collection>,
-    /// The record as it is stored now; of a deleted one, as it was.
-    pub record: Record,
+    /// The record as it is stored now, secrets included; of a deleted one, as it was.
+    pub record: Arc<Record>,
     /// Of a changed one, as it was before.
-    pub old: Option<Record>,
+    pub old: Option<Arc<Record>>,
 }
 
 impl RecordEvent {
@@ -47,6 +47,6 @@ impl RecordEvent {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let records = std::iter::once(&self.record).chain(&self.old);
-        records.flat_map(|record| &record.values).map(Value::bytes).sum()
+        records.flat_map(|record| record.values.iter()).map(Value::bytes).sum()
     }
 }

@@ -14,7 +14,7 @@ use super::client::{Client, Subscriber};
 use super::topic::{Scope, Topic, keys};
 use super::{Auth, Octets, Settings};
 use crate::limits::REALTIME_SENDS_PER_TURN_MAX;
-use crate::model::{Action, Kind, RecordEvent, Schema, ids};
+use crate::model::{Action, Collection, Kind, RecordEvent, Schema, ids};
 
 /// Who listens to what. It belongs to the executor's thread.
 pub struct Broker {
@@ -126,6 +126,12 @@ pub enum SubscribeError {
     /// All subscriptions together take too much memory.
     #[error("too many subscriptions")]
     NoRoom,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
 }
 
 impl Broker {
@@ -256,11 +262,11 @@ impl Broker {
 
     /// Many records of a collection have changed, too many to tell: whoever listens to any of them
     /// is cut, and finds them when it comes again.
-    pub fn overwhelm(&self, collection_id: &str, collection_name: &str) {
+    pub fn overwhelm(&self, collection: &Collection) {
         let mut inner = self.inner.borrow_mut();
         let of_collection = |key: &str| {
-            let collection = key.split('/').next().unwrap_or_default();
-            collection == collection_id || collection == collection_name
+            let asked = key.split('/').next().unwrap_or_default();
+            asked == collection.id || asked == collection.name
         };
         let keys: Vec<Box<str>> =
             inner.topics.keys().filter(|key| of_collection(key)).cloned().collect();
@@ -463,7 +469,7 @@ impl Inner {
     /// What a change of an auth record means for those who listen as it.
     fn track(&mut self, event: &RecordEvent) {
         self.auth_changes += 1;
-        let (collection, record) = (&event.collection, &event.record);
+        let (collection, record) = (&event.collection, &*event.record);
         let who: Who = (collection.id.as_str().into(), record.id(collection).into());
         let Some(identity) = self.identities.get(&who) else { return };
         let is_good = event.action != Action::Delete

@@ -1,11 +1,11 @@
 //! A new record.
 
 use super::{
-    Input, Refused, check_create, check_owner, dns, input, row_of, stored, take_row, validate,
+    Input, Refused, check_create, check_owner, dns, input, row_of, stored, take_row, tell, validate,
 };
 use crate::auth::Identity;
 use crate::clock;
-use crate::model::{Collection, FieldKind, Record, Value};
+use crate::model::{Action, Collection, FieldKind, Record, Value};
 use crate::publish::Event;
 use crate::rr::gate;
 use crate::store::Tx;
@@ -50,6 +50,7 @@ pub fn create(
     } else {
         tx.insert(collection, &record).map_err(stored)?;
     }
+    tell(tx, Action::Create, collection, &record, None);
     Ok(record)
 }
 

@@ -1,8 +1,8 @@
 //! A record less.
 
-use super::{Refused, dns, row_of, target};
+use super::{Refused, dns, row_of, target, tell};
 use crate::auth::Identity;
-use crate::model::Collection;
+use crate::model::{Action, Collection};
 use crate::publish::Event;
 use crate::store::Tx;
 
@@ -24,5 +24,6 @@ pub fn delete(
     } else {
         tx.delete(collection, id)?;
     }
+    tell(tx, Action::Delete, collection, &old, None);
     Ok(())
 }

@@ -28,17 +28,21 @@ pub mod validate;
 pub mod view;
 pub mod zonefile;
 
+pub use crate::model::FieldError;
 pub use create::create;
 pub use delete::delete;
 pub use list::list;
 pub use update::update;
 pub use view::view;
 
+use std::sync::Arc;
+
 use crate::auth::Identity;
 use crate::model::json;
-use crate::model::{Collection, Kind, Record, Value, value};
+use crate::model::{Action, Collection, Kind, Record, RecordEvent, Value, value};
+use crate::publish::Event;
 use crate::rr::{Refusal, Row};
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, StoreError, Tx};
 
 /// What a client sent: the members of a JSON object.
 pub type Input = serde_json::Map<String, serde_json::Value>;
@@ -70,30 +74,6 @@ pub enum Refused {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is wrong with the value of one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field's name.
-    pub field: String,
-    /// `validation_…`, for programs.
-    pub code: &'static str,
-    /// For people, without its final dot.
-    pub message: String,
-    /// The numbers and words in the message.
-    pub params: Vec<(&'static str, serde_json::Value)>,
-}
-
-impl FieldError {
-    fn new(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), code, message: message.into(), params: Vec::new() }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
-        self.params.push((name, value.into()));
-        self
-    }
 }
 
 /// What a rule lets a caller do.
@@ -195,6 +175,21 @@ fn check_kind(collection: &Collection) -> Result<(), Refused> {
         Kind::Auth => {
             Err(Refused::NotYet("Writing records of auth collections is not supported yet."))
         }
+    }
+}
+
+/// Publishes what was written, for those who listen.
+fn tell(
+    tx: &mut Tx<'_, Event>,
+    action: Action,
+    collection: &Collection,
+    record: &Record,
+    old: Option<Record>,
+) {
+    if let Some(collection) = tx.schema().find(&collection.id).cloned() {
+        let (record, old) = (Arc::new(record.clone()), old.map(Arc::new));
+        let event = RecordEvent { action, collection, record, old };
+        tx.publish(Event::Record(Box::new(event)));
     }
 }
 

@@ -1,9 +1,9 @@
 //! A changed record.
 
 use super::create::{keep_visible, set_dates};
-use super::{Input, Refused, check_owner, dns, input, row_of, stored, take_row, target, validate};
+use super::{Input, Refused, check_owner, dns, input, row_of, stored, take_row, target, tell, validate};
 use crate::auth::Identity;
-use crate::model::{Collection, Record};
+use crate::model::{Action, Collection, Record};
 use crate::publish::Event;
 use crate::rr::gate;
 use crate::store::Tx;
@@ -48,5 +48,6 @@ pub fn update(
     } else {
         tx.update(collection, &record).map_err(stored)?;
     }
+    tell(tx, Action::Update, collection, &record, Some(old));
     Ok(record)
 }
