@@ -10,4 +10,5 @@ mod hostile;
 mod keys;
 mod load;
 mod power;
+mod realtime;
 mod service;
