@@ -14,7 +14,9 @@ pub mod zone;
 
 // From rows to zones.
 pub mod auth;
+pub mod files;
 pub mod model;
+pub mod moving;
 pub mod publish;
 pub mod records;
 pub mod rr;

@@ -285,6 +285,8 @@ pub const PASSWORD_COST: u32 = 10;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Octets of a new password: bcrypt reads 72, and the last is its own.
 pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Octets of a new password of a record: bcrypt reads no more.
+pub const PASSWORD_HASHED_BYTES_MAX: usize = 72;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
 /// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
@@ -325,6 +327,12 @@ pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
 pub const URL_CHARS_MAX: usize = 2083;
+/// Characters of a text that generates itself; PocketBase's own patterns need 50.
+pub const GENERATED_CHARS_MAX: usize = TEXT_CHARS_MAX;
+/// Groups within groups of a pattern by which a text generates itself.
+pub const PATTERN_DEPTH_MAX: usize = 32;
+/// Patterns of text fields that a thread keeps ready.
+pub const PATTERNS_KEPT_MAX: usize = 32;
 /// Sort keys of a list, as in PocketBase.
 pub const SORT_KEYS_MAX: usize = 8;
 /// Octets of one sort key, as in PocketBase.
@@ -333,6 +341,8 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Records that a deletion looks up at once among those that refer to what goes.
+pub const CASCADE_ROWS: usize = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;
@@ -400,3 +410,18 @@ const _: () = assert!(REALTIME_IMPORT_EVENTS_MAX < REALTIME_BACKLOG_EVENTS_MAX);
 
 /// Octets of a change of the settings: hundreds of rules and networks.
 pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+
+// ---- Moving in and out ----------------------------------------------------------------------
+
+/// Rows between two looks at the progress of a copy.
+pub const MOVE_STEP_ROWS: u64 = 256;
+/// Damages that SQLite's check of a foreign database names.
+pub const MOVE_DAMAGES_NAMED_MAX: u32 = 5;
+/// Folders below each other in `storage/`: PocketBase makes three.
+pub const STORAGE_DEPTH_MAX: usize = 16;
+/// Pause between two states of a progress line.
+pub const PROGRESS_PAUSE_MS: u64 = 100;
+/// What a new directory needs beside its content: the slot, the first pages of a WAL.
+pub const MOVE_SLACK_BYTES: u64 = 16 << 20;
+/// Octets of a chunk of a sealed file before it is sealed.
+pub const SEALED_CHUNK_BYTES: usize = 64 * 1024;

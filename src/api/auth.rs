@@ -15,8 +15,7 @@ use crate::clock;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::CREDENTIAL_CHARS_MAX;
-use crate::model::{Collection, Kind};
-use crate::records::FieldError;
+use crate::model::{Collection, FieldError, Kind};
 
 const NO_COLLECTION: &str = "Missing or invalid collection context.";
 

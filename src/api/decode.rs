@@ -13,8 +13,8 @@ use super::error::ApiError;
 use crate::http::request::form_fields;
 use crate::http::{BodyError, Request};
 use crate::limits::{BODY_BYTES_GUEST_MAX, BODY_BYTES_INLINE_MAX};
-use crate::model::Collection;
-use crate::records::{Input, input};
+use crate::model::{Collection, Kind, field};
+use crate::records::Input;
 
 /// The ways to write a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub(super) async fn input(
     collection: &Arc<Collection>,
     is_superuser: bool,
 ) -> Result<Input, Undecodable> {
-    let bytes_max = if is_superuser { input::bytes_max(collection) } else { BODY_BYTES_GUEST_MAX };
+    let bytes_max =
+        if is_superuser { field::body_bytes_max(collection) } else { BODY_BYTES_GUEST_MAX };
     let coding = Coding::read(request, bytes_max).await?;
     let octets = request.body.take();
     if octets.len() <= BODY_BYTES_INLINE_MAX {
@@ -105,6 +106,11 @@ fn read_input(
 struct Known<'c>(&'c Collection);
 
 impl Known<'_> {
+    fn wants(self, key: &str) -> bool {
+        let is_form = self.0.kind == Kind::Auth && matches!(key, "passwordConfirm" | "oldPassword");
+        is_form || field::find(self.0, key).is_some()
+    }
+
     /// The first JSON value in `octets`, an object or null; what follows it does not matter.
     fn read(self, octets: &[u8]) -> Result<Input, Undecodable> {
         let mut source = serde_json::Deserializer::from_slice(octets);
@@ -126,7 +132,7 @@ impl<'de> Visitor<'de> for Known<'_> {
     fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Input, M::Error> {
         let mut input = Input::new();
         while let Some(key) = members.next_key::<String>()? {
-            if input::knows(self.0, &key) {
+            if self.wants(&key) {
                 input.insert(key, members.next_value()?);
             } else {
                 members.next_value::<IgnoredAny>()?;
@@ -248,7 +254,7 @@ impl Known<'_> {
                 payloads.push(value);
                 continue;
             }
-            if !input::knows(self.0, &key) {
+            if !self.wants(&key) {
                 continue;
             }
             let value = infer(value);

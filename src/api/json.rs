@@ -7,8 +7,7 @@ use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
-use crate::model::{Action, Collection, FieldKind, Kind, Page, Record, Value};
-use crate::records::FieldError;
+use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Record, Value};
 
 // ---- records ------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@
 //! | [`token`] | the JWTs that clients carry |
 //! | [`limiter`] | how often one name, one network and one home may fail |
 //! | [`superuser`] | making, changing and removing superusers |
-//! | [`email`] | what is a mail address |
 //!
 //! [`sign_in`] turns a password into an [`Identity`], [`identify`] a token. An identity is a record
 //! with its secrets, so its `Debug` form names it and no more. A token that is wrong, expired or
@@ -14,7 +13,6 @@
 //!
 //! Absent: HTTP (a token is a text here), other ways to sign in, rules.
 
-pub mod email;
 pub mod limiter;
 pub mod password;
 pub mod superuser;
@@ -28,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::limits::{PASSWORD_COST, TOKEN_BYTES_MAX};
+use crate::model::email::is_email;
 use crate::model::{Collection, Kind, Record};
 use crate::store::{JobError, Reader, Store, StoreError};
 use password::{Busy, Passwords};
@@ -107,7 +106,7 @@ pub async fn sign_in<E: Send + 'static>(
     identity: String,
     password: Zeroizing<String>,
 ) -> Result<Identity, SignInError> {
-    let found = if collection.name == SUPERUSERS && email::is_email(&identity) {
+    let found = if collection.name == SUPERUSERS && is_email(&identity) {
         let collection = Arc::clone(collection);
         let job = move |reader: &Reader<'_>| {
             Ok(reader.superuser_by_email(&identity)?.zip(reader.current(&collection)))

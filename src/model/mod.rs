@@ -5,7 +5,10 @@
 
 pub mod collection;
 pub mod cron;
+pub mod date;
+pub mod email;
 pub mod event;
+pub mod field;
 pub mod field_error;
 pub mod filter;
 pub mod ids;

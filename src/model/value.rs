@@ -64,7 +64,9 @@ impl Value {
             + match self {
                 Self::Null | Self::Bool(_) | Self::Number(_) => 0,
                 Self::Text(text) | Self::Json(text) => text.len(),
-                Self::List(items) => items.iter().map(|item| size_of::<String>() + item.len()).sum(),
+                Self::List(items) => {
+                    items.iter().map(|item| size_of::<String>() + item.len()).sum()
+                }
             }
     }
 

@@ -263,7 +263,7 @@ impl Broker {
     /// Many records of a collection have changed, too many to tell: whoever listens to any of them
     /// is cut, and finds them when it comes again.
     pub fn overwhelm(&self, collection: &Collection) {
-        let mut inner = self.inner.borrow_mut();
+        let inner = self.inner.borrow();
         let of_collection = |key: &str| {
             let asked = key.split('/').next().unwrap_or_default();
             asked == collection.id || asked == collection.name
@@ -286,7 +286,7 @@ impl Broker {
             let now = schema.find(collection_id).filter(|now| now.id == **collection_id);
             let is_good = known.zip(now).is_some_and(|(known, now)| {
                 now.kind == Kind::Auth
-                    && now.options.get("authToken") .and_then(|token| token.get("secret"))
+                    && now.options.get("authToken").and_then(|token| token.get("secret"))
                         == known.0.options.get("authToken").and_then(|token| token.get("secret"))
             });
             if !is_good {
@@ -570,7 +570,7 @@ impl Inner {
     }
 
     /// Cuts all who listen to topics with these keys, and tells how many there were.
-    fn cut_listeners<'k>(&mut self, keys: impl Iterator<Item = &'k str>) -> usize {
+    fn cut_listeners<'k>(&self, keys: impl Iterator<Item = &'k str>) -> usize {
         let mut cut = 0;
         for topics in keys.filter_map(|key| self.topics.get(key)) {
             for group in topics.values().flat_map(|listened| listened.groups.values()) {

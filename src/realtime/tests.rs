@@ -92,8 +92,17 @@ fn is_cut(client: &mut Subscriber) -> bool {
 fn a_change_reaches_the_topics_of_its_record_and_of_its_collection() {
     let broker = broker(Settings::default());
     let mut client = broker.connect(HERE);
-    let topics =
-        ["test/*", "test/r1", "test/r2", "pbc_test/r1", "test", "TEST/*", "@oauth2", "", "test/*?a"];
+    let topics = [
+        "test/*",
+        "test/r1",
+        "test/r2",
+        "pbc_test/r1",
+        "test",
+        "TEST/*",
+        "@oauth2",
+        "",
+        "test/*?a",
+    ];
     subscribe(&broker, &client, None, &topics);
     broker.publish(event(&base(), Action::Create, &["r1", ""]));
     deliver_all(&broker);
@@ -235,7 +244,8 @@ fn a_client_is_found_by_its_id_from_its_address_as_itself() {
     let users = users();
     let client = broker.connect(HERE);
     let there = IpAddr::from([192, 0, 2, 1]);
-    let try_as = |id: &str, address, auth: Option<Auth>| broker.subscribe(id, address, auth, vec![]);
+    let try_as =
+        |id: &str, address, auth: Option<Auth>| broker.subscribe(id, address, auth, vec![]);
     let (one, two) = (auth(&users, "u1", "k"), auth(&users, "u2", "k"));
     assert_eq!(try_as("x", HERE, None), Err(SubscribeError::UnknownClient));
     assert_eq!(try_as(client.id(), there, None), Err(SubscribeError::OtherAddress));

@@ -36,7 +36,9 @@ impl Topic {
     /// About as many octets as it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let pairs = self.query.iter().chain(&self.headers);
-        TOPIC_BYTES + 2 * self.text.len() + pairs.map(|(k, v)| 64 + k.len() + v.len()).sum::<usize>()
+        TOPIC_BYTES
+            + 2 * self.text.len()
+            + pairs.map(|(k, v)| 64 + k.len() + v.len()).sum::<usize>()
     }
 }
 

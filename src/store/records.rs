@@ -39,6 +39,101 @@ impl Reader<'_> {
         self.record_where(collection, "`id` = ?1", id)
     }
 
+    /// Is there a record with this id?
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_record(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1", id)
+    }
+
+    /// Is there a record with this id, but for the case of ASCII letters?
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_record_like(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1 COLLATE NOCASE", id)
+    }
+
+    fn exists(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameter: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(&collection.name));
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.exists([parameter]))
+            .map_err(sqlite("look for a record"))
+    }
+
+    /// The ids of records whose relation field with the index `field` names the record `id`: the
+    /// first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn referring_ids(
+        &self,
+        collection: &Collection,
+        field: usize,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(field) = collection.fields.get(field) else { return Ok(Vec::new()) };
+        let column = quoted(&field.name);
+        let condition = if field.is_multiple() {
+            // What is no list counts as a list of itself, as where the list is read. An id of letters
+            // and digits stands in the text as it is, and most rows need no further look.
+            let is_plain = id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+            let glance =
+                if is_plain { format!("instr({column}, ?1) > 0 AND ") } else { String::new() };
+            format!(
+                "{glance}EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid({column}) AND \
+                 json_type({column}) = 'array' THEN {column} ELSE json_array({column}) END) \
+                 WHERE value = ?1)"
+            )
+        } else {
+            format!("{column} = ?1")
+        };
+        self.ids(collection, &condition, params![id, i64::try_from(max).unwrap_or(i64::MAX)], 2)
+    }
+
+    /// The ids of a system collection's records that belong to the record `id` of the collection
+    /// `owner_id`: the first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn owned_ids(
+        &self,
+        collection: &Collection,
+        owner_id: &str,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let condition = "collectionRef = ?1 AND recordRef = ?2";
+        self.ids(collection, condition, params![owner_id, id, max], 3)
+    }
+
+    fn ids(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameters: &[&dyn ToSql],
+        limit_at: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let table = quoted(&collection.name);
+        let sql = format!("SELECT `id` FROM {table} WHERE {condition} LIMIT ?{limit_at}");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let rows = statement.query_map(parameters, |row| row.get::<_, String>(0))?;
+                rows.collect()
+            })
+            .map_err(sqlite("find records"))
+    }
+
     /// A page of the collection's records.
     ///
     /// # Errors
@@ -360,7 +455,9 @@ pub(super) fn text_of(stored: ValueRef<'_>) -> Cow<'_, str> {
         ValueRef::Null => Cow::Borrowed(""),
         ValueRef::Integer(number) => Cow::Owned(number.to_string()),
         ValueRef::Real(number) => Cow::Owned(Value::Number(number).to_json().to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+        // Checked first: what is well-formed, as nearly all is, is known by that much sooner.
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
     }
 }
 

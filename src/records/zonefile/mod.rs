@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::dns::{COLLECTION, borrowed, refill};
+use super::dns::{COLLECTION, borrowed};
 use crate::clock;
 use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX, REALTIME_IMPORT_EVENTS_MAX};
 use crate::masterfile;
 use crate::model::{Action, Collection, Record, RecordEvent, Value, ids};
 use crate::publish::{Event, Load, RefusedRow};
-use crate::rr::{Refusal, Row, codec, gate};
+use crate::rr::{Refusal, Row, RowRef, codec, gate};
 use crate::store::{Reader, StoreError, Tx};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::{Zone, made_soa};
@@ -109,11 +109,9 @@ pub fn import(
 
     let mut planner = Planner::new(zone, &records, mode, ttl_default_secs);
     let mut stored_zone_text = None;
-    let mut row = Row::default();
     tx.zone_rows(&zone_text, |stored| {
-        refill(&mut row, stored);
-        stored_zone_text.get_or_insert_with(|| row.zone.clone());
-        planner.push_stored(&row);
+        stored_zone_text.get_or_insert_with(|| stored.zone.to_owned());
+        planner.push_stored(stored.into());
         ControlFlow::Continue(())
     })?;
     let plan = planner.finish(row_id)?;
@@ -246,10 +244,8 @@ fn publish_zone(
     ttl_default_secs: u32,
 ) -> Result<(), StoreError> {
     let mut load = Load::new(ttl_default_secs);
-    let mut row = Row::default();
     tx.zone_rows(&zone.to_string(), |stored| {
-        refill(&mut row, stored);
-        load.push(&row);
+        load.push(stored.into());
         ControlFlow::Continue(())
     })?;
     // Without a row that is served the zone goes.
@@ -372,15 +368,14 @@ fn read_zones(
 ) -> Result<Contents, StoreError> {
     let mut contents = Contents::default();
     let mut rows: HashMap<Name, HashMap<Name, Vec<(String, Rr)>>> = HashMap::new();
-    let mut row = Row::default();
     let take = |stored: crate::store::DnsRowRef<'_>| {
-        refill(&mut row, stored);
-        match gate::decode(&row, ttl_default_secs) {
+        let row = RowRef::from(stored);
+        match gate::decode(row, ttl_default_secs) {
             Ok((zone, rr)) => {
                 let owners = rows.entry(zone).or_default();
-                owners.entry(rr.owner.clone()).or_default().push((row.id.clone(), rr));
+                owners.entry(rr.owner.clone()).or_default().push((row.id.to_owned(), rr));
             }
-            Err(refusal) => contents.refuse(|| row.clone(), refusal),
+            Err(refusal) => contents.refuse(|| row.into(), refusal),
         }
         ControlFlow::Continue(())
     };

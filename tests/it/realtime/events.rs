@@ -124,7 +124,7 @@ fn an_import_is_told_record_by_record() {
     let records: Vec<&Value> = told.iter().map(|data| &data["record"]).collect();
     assert_eq!(records, stored.iter().collect::<Vec<_>>());
 
-    let file = home.dir.write("again.zone", &zone(&["ns", "a", "c"]).replace("a 60", "a 61"));
+    let file = home.dir.write("again.zone", zone(&["ns", "a", "c"]).replace("a 60", "a 61"));
     let file = file.to_str().expect("text");
     home.cli(&["zone", "import", "--replace", file]).expect_ok("zone import");
     let mut told: Vec<String> = (0..3)
@@ -134,7 +134,8 @@ fn an_import_is_told_record_by_record() {
         })
         .collect();
     told.sort();
-    let expected = [r#""create" "c.z.test.""#, r#""delete" "b.z.test.""#, r#""update" "a.z.test.""#];
+    let expected =
+        [r#""create" "c.z.test.""#, r#""delete" "b.z.test.""#, r#""update" "a.z.test.""#];
     assert_eq!(told, expected);
 }
 

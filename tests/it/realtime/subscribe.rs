@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::http::Response;
-use crate::harness::rest::Rest;
-use crate::harness::server::{Home, PASSWORD};
+use crate::harness::rest::{Rest, address};
+use crate::harness::server::{EMAIL, Home, PASSWORD};
 use crate::harness::sse::Sse;
 
 const ALL: &str = "coredns_records/*";
@@ -47,8 +47,7 @@ fn a_client_never_becomes_somebody_else() {
     let mut rest = Rest::sign_in(server.http);
     let mut guest = Rest::with_token(server.http, String::new());
     let identity = json!({"identity": "two@example.com", "password": PASSWORD});
-    let signed_in =
-        guest.call("POST", crate::harness::rest::SIGN_IN, Some(&identity)).expect(200);
+    let signed_in = guest.call("POST", crate::harness::rest::SIGN_IN, Some(&identity)).expect(200);
     let token = signed_in["token"].as_str().expect("text").to_owned();
     let mut two = Rest::with_token(server.http, token);
     let sse = Sse::connect(server.http);
@@ -77,4 +76,22 @@ fn a_client_that_left_is_unknown_and_a_stop_ends_the_others() {
     let mut stays = Sse::connect(server.http);
     assert!(server.stop().success());
     assert!(stays.try_next().is_err(), "it is closed");
+}
+#[test]
+fn whoever_loses_its_password_hears_no_more_until_it_signs_in_again() {
+    let home = Home::with_superuser("sse-withdrawn");
+    let server = home.serve();
+    let mut rest = Rest::sign_in(server.http);
+    let mut sse = Sse::connect(server.http);
+    sse.subscribe(&mut rest, &[ALL]);
+    let first = rest.create(&address("a", "192.0.2.1"));
+    assert_eq!(sse.next_change(), ("create".to_owned(), first));
+    // A new password withdraws every token.
+    home.cli(&["superuser", "upsert", EMAIL, PASSWORD]).expect_ok("superuser upsert");
+    let mut again = Rest::sign_in(server.http);
+    again.create(&address("b", "192.0.2.1"));
+    // The connection stays, as a guest's: it may become the same superuser's again.
+    sse.subscribe(&mut again, &[ALL]);
+    let third = again.create(&address("c", "192.0.2.1"));
+    assert_eq!(sse.next_change(), ("create".to_owned(), third), "and nothing of the second");
 }
