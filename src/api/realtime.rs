@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,18 +30,13 @@ use crate::realtime::{Auth, Delivery, Group, Scope, SubscribeError, Subscriber, 
 
 /// `GET /api/realtime`
 pub(super) async fn connect(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
-    let subscriber = state.realtime.connect(address(&request));
+    let subscriber = state.realtime.connect(request.real_ip);
     let events = Box::new(Events::new(subscriber));
     let mut response = Response::streaming(200, "text/event-stream", events);
     response.push_header("Cache-Control", "no-store");
     // nginx would keep the events back until it has a buffer full of them.
     response.push_header("X-Accel-Buffering", "no");
     Ok(response)
-}
-
-/// Where a client is, as far as that tells one from another.
-fn address(request: &Request) -> IpAddr {
-    request.peer.ip().to_canonical()
 }
 
 /// What a client gets: its messages as an event stream (WHATWG HTML §9.2.6). PocketBase writes no
@@ -159,7 +153,7 @@ pub(super) async fn subscribe(
         let message = "Something went wrong while processing your request.";
         ApiError::invalid(message, errors)
     })?;
-    let (client_address, token) = (address(&request), token_of(&request));
+    let (client_address, token) = (request.real_ip, token_of(&request));
     let auth = loop {
         // What is read on another thread may be withdrawn before it is back.
         let mark = state.realtime.auth_changes();

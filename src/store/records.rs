@@ -177,22 +177,39 @@ impl Reader<'_> {
             .map_err(sqlite("count records"))
     }
 
-    /// The superuser with this address, compared as PocketBase does: case matters unless the
-    /// collection's unique index on `email` says otherwise.
+    /// The record whose field `column`, which a unique index of its own covers, has this value; case
+    /// matters unless that index says otherwise. `None` as well when there is no such index, and for
+    /// an empty value, which PocketBase's indexes leave out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn record_by_unique(
+        &self,
+        collection: &Collection,
+        column: &str,
+        value: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        if value.is_empty() || collection.field(column).is_none() {
+            return Ok(None);
+        }
+        let column_sql = quoted(column);
+        match unique_index(collection, column) {
+            None => Ok(None),
+            Some(Case::Matters) => {
+                self.record_where(collection, &format!("{column_sql} = ?1"), value)
+            }
+            Some(Case::Ignored) => {
+                self.record_where(collection, &format!("{column_sql} = ?1 COLLATE NOCASE"), value)
+            }
+        }
+    }
+
+    /// The superuser with this address; as [`Self::record_by_unique`].
     ///
     /// # Errors
     /// The database failed.
     pub fn superuser_by_email(&self, email: &str) -> Result<Option<Record>, StoreError> {
-        let collection = self.superusers()?;
-        if email.is_empty() {
-            return Ok(None);
-        }
-        let condition = if ignores_case(&collection, "email") {
-            "`email` = ?1 COLLATE NOCASE"
-        } else {
-            "`email` = ?1"
-        };
-        self.record_where(&collection, condition, email)
+        self.record_by_unique(&*self.superusers()?, "email", email)
     }
 
     /// How many superusers there are.
@@ -402,20 +419,30 @@ fn order_by(collection: &Collection, sort: &[Sort]) -> String {
     if keys.is_empty() { String::new() } else { format!(" ORDER BY {}", keys.join(", ")) }
 }
 
-/// Whether the unique index over this column alone compares without regard to case.
-fn ignores_case(collection: &Collection, column: &str) -> bool {
-    collection.indexes.iter().any(|sql| {
+/// Whether a unique index tells `A` from `a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Matters,
+    Ignored,
+}
+
+/// The unique index over this column alone.
+fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
+    collection.indexes.iter().find_map(|sql| {
         let sql = sql.to_ascii_lowercase();
-        let Some((head, tail)) = sql.split_once('(') else { return false };
-        let Some((key, _)) = tail.split_once(')') else { return false };
+        let (head, tail) = sql.split_once('(')?;
+        let (key, _) = tail.split_once(')')?;
         let mut words = key.split_whitespace();
-        let is_column =
-            words.next().is_some_and(|word| word.trim_matches(['`', '"', '[', ']']) == column);
+        let is_column = words.next().is_some_and(|word| {
+            word.trim_matches(['`', '"', '[', ']']).eq_ignore_ascii_case(column)
+        });
         let is_unique = head.split_whitespace().any(|word| word == "unique");
-        is_unique
-            && is_column
-            && !key.contains(',')
-            && words.collect::<Vec<_>>().join(" ").starts_with("collate nocase")
+        let is_nocase = words.collect::<Vec<_>>().join(" ").starts_with("collate nocase");
+        (is_unique && is_column && !key.contains(',')).then_some(if is_nocase {
+            Case::Ignored
+        } else {
+            Case::Matters
+        })
     })
 }
 
@@ -493,7 +520,7 @@ impl ToSql for Stored<'_> {
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{ignores_case, value_of};
+    use super::{Case, unique_index, value_of};
     use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
     use crate::store::fixture::{dns_record, in_memory};
     use crate::store::writer::Tx;
@@ -670,15 +697,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_ignores_case_when_its_unique_index_does() {
+    fn a_unique_value_ignores_case_when_its_index_does() {
         let with_index = |sql: &str| {
             let mut collection = Collection::for_test(&["email"]);
             collection.indexes.push(sql.into());
-            ignores_case(&collection, "email")
+            unique_index(&collection, "email")
         };
-        assert!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"));
-        assert!(!with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)"));
+        assert_eq!(
+            with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"),
+            Some(Case::Ignored)
+        );
+        assert_eq!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"), Some(Case::Matters));
+        assert_eq!(with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"), None);
+        let of_two = "CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)";
+        assert_eq!(with_index(of_two), None);
     }
 }
