@@ -3,21 +3,24 @@
 //! The route table below is the list of what there is; all else is answered 404, as PocketBase
 //! does. Each answer carries the same few security and CORS headers.
 //!
-//! Absent: SQL, files, rules, and state of its own: [`State`] is what the caller shares out.
+//! Absent: SQL, files, and state of its own: [`State`] is what the caller shares out.
 
 mod auth;
 mod collections;
+mod context;
 mod decode;
 mod error;
 mod health;
 mod json;
+<<<<<<< HEAD
 mod policy;
 mod rates;
 pub mod realtime;
+=======
+>>>>>>> main
 mod records;
 mod settings;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +29,6 @@ use std::time::Instant;
 use smol::future::BoxedLocal;
 
 use self::error::ApiError;
-pub use self::policy::{Origins, Policy};
 use crate::auth::limiter::Limiter;
 use crate::auth::password::Passwords;
 use crate::auth::{Identity, identify};
@@ -49,12 +51,15 @@ pub struct State {
     pub limiter: RefCell<Limiter>,
     /// The settings, kept up to date by [`crate::publish::Live`].
     pub settings: Rc<RefCell<Arc<Settings>>>,
+<<<<<<< HEAD
     /// Who listens to records.
     pub realtime: Rc<Broker>,
     /// The settings as they were when a request last looked at them, made ready.
     policy: RefCell<Rc<Policy>>,
     /// Who may read answers on other pages.
     pub origins: Origins,
+=======
+>>>>>>> main
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -67,9 +72,12 @@ impl State {
             store,
             passwords,
             settings: Rc::clone(&live.settings),
+<<<<<<< HEAD
             realtime: Rc::clone(&live.realtime),
             policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
             origins: Origins::default(),
+=======
+>>>>>>> main
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
         }
@@ -79,17 +87,6 @@ impl State {
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.borrow())
-    }
-
-    /// The settings as they are now, made ready.
-    #[must_use]
-    pub fn policy(&self) -> Rc<Policy> {
-        let settings = self.settings.borrow();
-        let mut policy = self.policy.borrow_mut();
-        if !Arc::ptr_eq(policy.settings(), &settings) {
-            *policy = Rc::new(Policy::new(Arc::clone(&settings)));
-        }
-        Rc::clone(&policy)
     }
 }
 
@@ -149,26 +146,23 @@ const fn route(method: Method, pattern: &'static str, endpoint: Endpoint) -> Rou
 /// The handler that a listener calls for each request.
 #[must_use]
 pub fn handler(state: Rc<State>) -> Handler {
-    Rc::new(move |mut request| {
+    Rc::new(move |request| {
         let state = Rc::clone(&state);
         Box::pin(async move {
-            let cors = Cors::of(&state.origins, &request);
+            let cors = Cors::of(&request);
             if request.method == Method::Options {
-                return cors.preflight(&request);
+                return cors.preflight();
             }
-            let policy = state.policy();
-            request.real_ip = policy.real_ip(&request);
-            let (method, address, begun) = (request.method, request.real_ip, Instant::now());
+            let (method, peer, begun) = (request.method, request.peer, Instant::now());
             let path = if log::log_enabled!(log::Level::Debug) {
                 request.path.clone()
             } else {
                 String::new()
             };
-            let answered = answer(state, &policy, request).await;
-            let mut response = answered.unwrap_or_else(ApiError::into_response);
+            let mut response = answer(state, request).await.unwrap_or_else(ApiError::into_response);
             // Without the query and the header: both may hold secrets.
             log::debug!(
-                "request method={method:?} path={path} status={} address={address} took_us={}",
+                "request method={method:?} path={path} status={} peer={peer} took_us={}",
                 response.status,
                 begun.elapsed().as_micros()
             );
@@ -181,14 +175,11 @@ pub fn handler(state: Rc<State>) -> Handler {
     })
 }
 
-async fn answer(state: Rc<State>, policy: &Policy, request: Request) -> Result<Response, ApiError> {
-    let found = find(ROUTES, request.method, &request.path);
-    let route = found.as_ref().map(|(route, params)| (route.pattern, params));
-    policy::admit(&state, policy, &request, route).await?;
+async fn answer(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
     if request.has_long_query() {
         return Err(ApiError::new(414, "The query string is too long."));
     }
-    match found {
+    match find(ROUTES, request.method, &request.path) {
         Some((route, params)) => (route.endpoint)(state, request, params).await,
         None => Err(ApiError::not_found()),
     }
@@ -243,35 +234,37 @@ fn json_response(text: String) -> Response {
     Response::new(200, "application/json", text)
 }
 
-/// Cross-origin requests (Fetch standard): who may read the answer. None sends credentials by itself.
+/// Cross-origin requests (Fetch standard): every origin may ask, none sends credentials by itself.
 struct Cors {
-    allowed: Option<Cow<'static, str>>,
+    has_origin: bool,
+    asked_headers: Option<String>,
 }
 
 impl Cors {
-    fn of(origins: &Origins, request: &Request) -> Self {
-        let origin = request.header("origin").filter(|origin| !origin.is_empty());
-        Self { allowed: origin.and_then(|origin| origins.allowed(origin)) }
-    }
-
-    fn push_headers(self, response: &mut Response) {
-        response.push_header("Vary", "Origin");
-        if let Some(allowed) = self.allowed {
-            response.push_header("Access-Control-Allow-Origin", allowed);
+    fn of(request: &Request) -> Self {
+        let header = |name| request.header(name).filter(|value| !value.is_empty());
+        Self {
+            has_origin: header("origin").is_some(),
+            asked_headers: header("access-control-request-headers").map(str::to_owned),
         }
     }
 
-    fn preflight(self, request: &Request) -> Response {
+    fn push_headers(&self, response: &mut Response) {
+        response.push_header("Vary", "Origin");
+        if self.has_origin {
+            response.push_header("Access-Control-Allow-Origin", "*");
+        }
+    }
+
+    fn preflight(self) -> Response {
         let mut response = Response::empty(204);
-        let is_allowed = self.allowed.is_some();
         self.push_headers(&mut response);
-        if is_allowed {
+        if self.has_origin {
             response.push_header("Vary", "Access-Control-Request-Method");
             response.push_header("Vary", "Access-Control-Request-Headers");
             response.push_header("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
-            let asked = request.header("access-control-request-headers");
-            if let Some(headers) = asked.filter(|headers| !headers.is_empty()) {
-                response.push_header("Access-Control-Allow-Headers", headers.to_owned());
+            if let Some(headers) = self.asked_headers {
+                response.push_header("Access-Control-Allow-Headers", headers);
             }
         }
         response

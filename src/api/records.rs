@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::context::{request_info, with_caller};
 use super::error::{ApiError, Failed};
 use super::json::Fields;
 use super::{State, caller, collection, decode, json, json_response, token_of};
@@ -46,13 +47,15 @@ pub(super) async fn list(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.list_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let asked = list_params(&request);
+    let (asked, info) = (list_params(&request), request_info(&request));
     // Encoded on the reader's thread: a thousand records would hold the executor up.
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let page = records::list(reader, &collection, caller.as_ref(), &asked)?;
-        Ok(json::page(&collection, caller.as_ref(), &page, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let page = records::list(reader, &collection, &info, &asked)?;
+        let managed = records::rules::managed(reader, &collection, &info, &page.items)?;
+        Ok(json::page(&collection, caller.as_ref(), &managed, &page, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -68,12 +71,15 @@ pub(super) async fn view(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.view_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let id = params.value("id").to_owned();
+    let (id, info) = (params.value("id").to_owned(), request_info(&request));
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let record = records::view(reader, &collection, caller.as_ref(), &id)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let record = records::view(reader, &collection, &info, &id)?;
+        let seen = std::slice::from_ref(&record);
+        let managed = records::rules::managed(reader, &collection, &info, seen)?;
+        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -97,7 +103,7 @@ pub(super) async fn create(
         let caller = caller(tx, asked.token.as_deref())?;
         let author = Author { caller: caller.as_ref(), ttl_default_secs };
         let record = records::create(tx, author, &collection, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -124,7 +130,7 @@ pub(super) async fn update(
         let caller = caller(tx, asked.token.as_deref())?;
         let author = Author { caller: caller.as_ref(), ttl_default_secs };
         let record = records::update(tx, author, &collection, &id, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;

@@ -692,5 +692,4 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
-mod policy;
 mod settings;

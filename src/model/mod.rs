@@ -22,7 +22,7 @@ pub mod value;
 pub use collection::{Collection, Field, FieldKind, Kind};
 pub use event::{Action, RecordEvent};
 pub use field_error::FieldError;
-pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
+pub use record::{Page, Paging, Record};
 pub use schema::Schema;
 pub use settings::Settings;
 pub use value::Value;
