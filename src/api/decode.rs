@@ -364,6 +364,42 @@ pub(super) async fn members<T: DeserializeOwned + Default>(
     Ok(members)
 }
 
+/// A long body with known members, and what `finish` makes of them: off the executor's thread when
+/// it has more than `inline_max` octets. `set` takes the fields of a form in the order sent.
+pub(super) async fn long_members<T, U>(
+    request: &mut Request,
+    bytes_max: usize,
+    inline_max: usize,
+    set: fn(&mut T, &str, String),
+    finish: fn(T) -> U,
+) -> Result<U, Undecodable>
+where
+    T: DeserializeOwned + Default + 'static,
+    U: Send + 'static,
+{
+    let coding = Coding::read(request, bytes_max).await?;
+    let octets = request.body.take();
+    let is_short = octets.len() <= inline_max;
+    let read = move || {
+        let members = match coding {
+            Coding::Empty => T::default(),
+            Coding::Json => {
+                check_object(&octets)?;
+                first_json::<Option<T>>(&octets)?.unwrap_or_default()
+            }
+            Coding::Form => {
+                let mut members = T::default();
+                for (key, value) in form_fields(&octets).map_err(|_| Undecodable::Content)? {
+                    set(&mut members, &key, value);
+                }
+                members
+            }
+        };
+        Ok(finish(members))
+    };
+    if is_short { read() } else { smol::unblock(read).await }
+}
+
 /// A body that is one JSON value; an empty one is null. It is read on the executor's thread, so
 /// `bytes_max` must not be large.
 pub(super) async fn json(request: &mut Request, bytes_max: usize) -> Result<Json, Undecodable> {

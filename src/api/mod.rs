@@ -12,6 +12,12 @@ mod decode;
 mod error;
 mod health;
 mod json;
+<<<<<<< HEAD
+mod policy;
+mod rates;
+pub mod realtime;
+=======
+>>>>>>> main
 mod records;
 mod settings;
 
@@ -32,6 +38,7 @@ use crate::http::{Handler, Method, Request, Response};
 use crate::limits::TTL_SECS_DEFAULT;
 use crate::model::{Collection, Settings};
 use crate::publish::{Event, Live};
+use crate::realtime::Broker;
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -44,6 +51,15 @@ pub struct State {
     pub limiter: RefCell<Limiter>,
     /// The settings, kept up to date by [`crate::publish::Live`].
     pub settings: Rc<RefCell<Arc<Settings>>>,
+<<<<<<< HEAD
+    /// Who listens to records.
+    pub realtime: Rc<Broker>,
+    /// The settings as they were when a request last looked at them, made ready.
+    policy: RefCell<Rc<Policy>>,
+    /// Who may read answers on other pages.
+    pub origins: Origins,
+=======
+>>>>>>> main
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -56,6 +72,12 @@ impl State {
             store,
             passwords,
             settings: Rc::clone(&live.settings),
+<<<<<<< HEAD
+            realtime: Rc::clone(&live.realtime),
+            policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
+            origins: Origins::default(),
+=======
+>>>>>>> main
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
         }
@@ -81,6 +103,8 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
         Box::pin(settings::not_yet(s, r))
     }),
+    route(Method::Get, "/api/realtime", |s, r, _| Box::pin(realtime::connect(s, r))),
+    route(Method::Post, "/api/realtime", |s, r, _| Box::pin(realtime::subscribe(s, r))),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))
