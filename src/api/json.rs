@@ -24,7 +24,6 @@ pub(super) fn record(
     fields.pick(out)
 }
 
-<<<<<<< HEAD
 /// A change of a record as `caller` may see it, without a newline. `fields` pick from the record.
 pub(super) fn event(
     collection: &Collection,
@@ -43,10 +42,7 @@ pub(super) fn event(
     out
 }
 
-/// A page of records as `caller` may see them.
-=======
 /// A page of records as `caller` may see them, who manages those with the ids in `managed`.
->>>>>>> main
 pub(super) fn page(
     collection: &Collection,
     caller: Option<&Identity>,

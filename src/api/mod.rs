@@ -12,12 +12,7 @@ mod decode;
 mod error;
 mod health;
 mod json;
-<<<<<<< HEAD
-mod policy;
-mod rates;
 pub mod realtime;
-=======
->>>>>>> main
 mod records;
 mod settings;
 
@@ -51,15 +46,8 @@ pub struct State {
     pub limiter: RefCell<Limiter>,
     /// The settings, kept up to date by [`crate::publish::Live`].
     pub settings: Rc<RefCell<Arc<Settings>>>,
-<<<<<<< HEAD
     /// Who listens to records.
     pub realtime: Rc<Broker>,
-    /// The settings as they were when a request last looked at them, made ready.
-    policy: RefCell<Rc<Policy>>,
-    /// Who may read answers on other pages.
-    pub origins: Origins,
-=======
->>>>>>> main
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -72,12 +60,7 @@ impl State {
             store,
             passwords,
             settings: Rc::clone(&live.settings),
-<<<<<<< HEAD
             realtime: Rc::clone(&live.realtime),
-            policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
-            origins: Origins::default(),
-=======
->>>>>>> main
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
         }

@@ -103,23 +103,14 @@ impl Server {
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
         tasks.push(executor.spawn(control));
 
-<<<<<<< HEAD
-        let mut state = api::State::new(store.clone(), passwords, live);
-        state.origins = api::Origins::new(addresses.origins.clone());
-        let state = Rc::new(state);
+        let state = Rc::new(api::State::new(store.clone(), passwords, live));
         tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
-=======
->>>>>>> main
         let (http_stop, stopped) = smol::channel::bounded(1);
         let http_task = executor.spawn(http::serve(
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-<<<<<<< HEAD
             api::handler(state),
-=======
-            api::handler(Rc::new(api::State::new(store.clone(), passwords, live))),
->>>>>>> main
             stopped,
         ));
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
