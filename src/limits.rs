@@ -274,6 +274,19 @@ pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 /// Pause between two attempts to take the lock.
 pub const LOCK_PAUSE_MS: u64 = 20;
 
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+/// Windows of rate limits that are open at once: 400 kB, taken when the first rule counts.
+pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
+/// Windows whose hash gives them the same places.
+pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
+/// Octets of a batch where the settings say nothing, as in PocketBase.
+pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+
+const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
+
 // ---- Zone files ---------------------------------------------------------------------------
 
 /// Records of an import that break a rule are all counted, and named up to here.
@@ -375,11 +388,6 @@ pub const FILTER_RELATIONS_MAX: usize = 6;
 pub const FILTER_JOINS_MAX: usize = 60;
 /// Arguments of `strftime`, as in PocketBase.
 pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
-
-// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
-
-/// Octets of a change of the settings: hundreds of rules and networks.
-pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
 
 // ---- Realtime -----------------------------------------------------------------------------
 

@@ -377,24 +377,25 @@ where
     T: DeserializeOwned + Default + 'static,
     U: Send + 'static,
 {
-    let coding = Coding::read(request, bytes_max).await?;
-    let octets = request.body.take();
-    let is_short = octets.len() <= inline_max;
+    let coded = Coded::read(request, bytes_max).await?;
+    let is_short = match &coded {
+        Coded::Empty | Coded::Multipart(_) => true,
+        Coded::Json(octets) | Coded::Form(octets) => octets.len() <= inline_max,
+    };
     let read = move || {
-        let members = match coding {
-            Coding::Empty => T::default(),
-            Coding::Json => {
+        let fields = match coded {
+            Coded::Empty => return Ok(finish(T::default())),
+            Coded::Json(octets) => {
                 check_object(&octets)?;
-                first_json::<Option<T>>(&octets)?.unwrap_or_default()
+                return Ok(finish(first_json::<Option<T>>(&octets)?.unwrap_or_default()));
             }
-            Coding::Form => {
-                let mut members = T::default();
-                for (key, value) in form_fields(&octets).map_err(|_| Undecodable::Content)? {
-                    set(&mut members, &key, value);
-                }
-                members
-            }
+            Coded::Form(octets) => form_fields(&octets).map_err(|_| Undecodable::Content)?,
+            Coded::Multipart(form) => form.fields,
         };
+        let mut members = T::default();
+        for (key, value) in fields {
+            set(&mut members, &key, value);
+        }
         Ok(finish(members))
     };
     if is_short { read() } else { smol::unblock(read).await }

@@ -28,11 +28,12 @@ pub(super) fn record(
 pub(super) fn event(
     collection: &Collection,
     caller: Option<&Identity>,
+    managed: &[String],
     record: &Record,
     action: Action,
     fields: &Fields,
 ) -> String {
-    let picked = self::record(collection, caller, record, fields);
+    let picked = self::record(collection, caller, managed, record, fields);
     let mut out = String::with_capacity(picked.len() + 40);
     out.push_str("{\"record\":");
     out.push_str(picked.trim_end());

@@ -307,8 +307,14 @@ impl Encoded {
         });
         let (told, fields) = (Arc::clone(event), Fields::parse_leniently(&key.0));
         let encode = move || {
-            let mut data =
-                json::event(&told.collection, caller.as_ref(), &told.record, told.action, &fields);
+            let mut data = json::event(
+                &told.collection,
+                caller.as_ref(),
+                &[],
+                &told.record,
+                told.action,
+                &fields,
+            );
             data.push_str("\n\n");
             data.into_bytes()
         };

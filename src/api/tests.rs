@@ -715,4 +715,5 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
+mod policy;
 mod settings;

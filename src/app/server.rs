@@ -103,7 +103,9 @@ impl Server {
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
         tasks.push(executor.spawn(control));
 
-        let state = Rc::new(api::State::new(store.clone(), passwords, live));
+        let mut state = api::State::new(store.clone(), passwords, live);
+        state.origins = api::Origins::new(addresses.origins.clone());
+        let state = Rc::new(state);
         tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
         let (http_stop, stopped) = smol::channel::bounded(1);
         let http_task = executor.spawn(http::serve(
