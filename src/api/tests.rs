@@ -715,5 +715,6 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
+mod logs;
 mod policy;
 mod settings;

@@ -40,6 +40,7 @@ pub(super) struct Server {
     tasks: Vec<Task<Infallible>>,
     http_task: Task<io::Result<()>>,
     http_stop: Sender<Infallible>,
+    api: Rc<api::State>,
 }
 
 /// Answers a query over TCP.
@@ -107,15 +108,23 @@ impl Server {
         state.origins = api::Origins::new(addresses.origins.clone());
         let state = Rc::new(state);
         tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
+        let logging = Rc::clone(&state);
+        tasks.push(
+            executor.spawn(
+                async move { logging.activity.run(&logging.store, &logging.settings).await },
+            ),
+        );
+        let scheduling = Rc::clone(&state);
+        tasks.push(executor.spawn(async move { scheduling.jobs.run().await }));
         let (http_stop, stopped) = smol::channel::bounded(1);
         let http_task = executor.spawn(http::serve(
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-            api::handler(state),
+            api::handler(Rc::clone(&state)),
             stopped,
         ));
-        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
+        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop, api: state })
     }
 
     /// Where it listens, in a line.
@@ -126,13 +135,14 @@ impl Server {
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { tcp, counters, tasks, http_task, http_stop, .. } = self;
+        let Self { tcp, counters, tasks, http_task, http_stop, api, .. } = self;
         drop(http_stop);
         if let Err(error) = http_task.await {
             log::error!("HTTP ended; error={error}");
         }
         control::server::unbind(&data.dir);
         drop(tasks);
+        api.activity.write(&api.store, &api.settings()).await;
         tcp.close();
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }
