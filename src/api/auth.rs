@@ -90,6 +90,9 @@ pub(super) async fn with_password(
         _ => state.limiter.borrow_mut().forgive(network, &name),
     }
     let identity = result?;
+    if identity.is_superuser() && !state.policy().lets_superuser_in(request.real_ip) {
+        return Err(ApiError::forbidden());
+    }
     check_may_sign_in(&identity)?;
     if option_is_true(&identity.collection, "mfa", "enabled") {
         let message = "Multi-factor authentication is not supported yet.";

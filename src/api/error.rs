@@ -51,6 +51,10 @@ impl ApiError {
         Self::new(401, "The request requires valid record authorization token.")
     }
 
+    pub(super) fn forbidden() -> Self {
+        Self::new(403, "You are not allowed to perform this request.")
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(404, "The requested resource wasn't found.")
     }

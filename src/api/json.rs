@@ -7,7 +7,7 @@ use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
-use crate::model::{Collection, FieldError, FieldKind, Kind, Page, Record, Value};
+use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Record, Value};
 
 // ---- records ------------------------------------------------------------------------------
 
@@ -22,6 +22,25 @@ pub(super) fn record(
     let mut out = String::new();
     Shape::new(collection, caller, managed).push(&mut out, record);
     fields.pick(out)
+}
+
+/// A change of a record as `caller` may see it, without a newline. `fields` pick from the record.
+pub(super) fn event(
+    collection: &Collection,
+    caller: Option<&Identity>,
+    managed: &[String],
+    record: &Record,
+    action: Action,
+    fields: &Fields,
+) -> String {
+    let picked = self::record(collection, caller, managed, record, fields);
+    let mut out = String::with_capacity(picked.len() + 40);
+    out.push_str("{\"record\":");
+    out.push_str(picked.trim_end());
+    out.push_str(",\"action\":");
+    push_str(&mut out, action.as_str());
+    out.push('}');
+    out
 }
 
 /// A page of records as `caller` may see them, who manages those with the ids in `managed`.
@@ -325,6 +344,12 @@ impl Fields {
     pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
         let [fields] = request.query_values(["fields"]);
         Self::parse(&fields.unwrap_or_default())
+    }
+
+    /// The same of a subscription, which is answered by events and not by errors: what cannot be
+    /// read picks nothing out.
+    pub(super) fn parse_leniently(text: &str) -> Self {
+        Self::parse(text).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Result<Self, ApiError> {

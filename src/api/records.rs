@@ -93,7 +93,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
+    let sent = asker.submission(&mut request, &collection, Write::Create).await?;
     let fields = Fields::of(&request)?;
     let asked = Asked { token: asker.token, collection, id: None, sent };
     let asked = with_hashes(&state, request.network(), asked, CREATE_FAILED).await?;
@@ -119,8 +119,8 @@ pub(super) async fn update(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
-    let asker = may_write(&state, &mut request, &collection, write).await?;
-    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
+    let asker = may_write(&state, &mut request, &collection, write.clone()).await?;
+    let sent = asker.submission(&mut request, &collection, write).await?;
     let fields = Fields::of(&request)?;
     let asked = Asked { token: asker.token, collection, id: Some(id.clone()), sent };
     let asked = with_hashes(&state, request.network(), asked, UPDATE_FAILED).await?;
@@ -215,6 +215,26 @@ struct Asker {
     token: Option<String>,
     /// By what the database said when the request came.
     is_superuser: bool,
+}
+
+impl Asker {
+    /// What was sent. Rules may look at more of it than the fields of the record.
+    async fn submission(
+        &self,
+        request: &mut Request,
+        collection: &Arc<Collection>,
+        write: Write,
+    ) -> Result<Submission, ApiError> {
+        let rule = match write {
+            Write::Create => &collection.create_rule,
+            Write::Update { .. } | Write::Delete { .. } => &collection.update_rule,
+        };
+        let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
+        let mut rules = rule.as_deref().into_iter().chain(manage_rule);
+        let keeps_all = !self.is_superuser && rules.any(|rule| rule.contains("@request.body"));
+        let input = decode::input(request, collection, self.is_superuser, keeps_all).await?;
+        Ok(input.into())
+    }
 }
 
 /// Whether somebody may write, as far as can be told without the values; the transaction

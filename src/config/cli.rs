@@ -26,8 +26,10 @@ pub fn parse(
     let CommandLine { data, listen: listen_before, command } = line;
     let is_serve = matches!(command, None | Some(Verb::Serve(_)));
     if !is_serve && listen_before.is_given() {
-        return Err(CommandLine::command()
-            .error(ErrorKind::ArgumentConflict, "--http and --dns belong to the command `serve`"));
+        return Err(CommandLine::command().error(
+            ErrorKind::ArgumentConflict,
+            "--http, --dns and --origins belong to the command `serve`",
+        ));
     }
     let action = match command {
         None => Action::Serve(listen_before.over(Listen::default())),
@@ -84,6 +86,10 @@ struct Listen {
     /// [default: 127.0.0.1:1053]
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<SocketAddr>,
+    /// The origins of pages that may read answers of the API, with commas between; `*` and `?` stand
+    /// for any text and any character [default: *]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    origins: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -196,15 +202,17 @@ enum ZoneCommand {
 
 impl Listen {
     fn is_given(&self) -> bool {
-        self.http.is_some() || !self.dns.is_empty()
+        self.http.is_some() || !self.dns.is_empty() || !self.origins.is_empty()
     }
 
     /// What is said here, else what is said in `before`, else the defaults.
     fn over(self, before: Self) -> Serve {
         let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
+        let origins = [self.origins, before.origins].into_iter().find(|list| !list.is_empty());
         Serve {
             http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
             dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
+            origins: origins.unwrap_or_else(|| vec!["*".to_owned()]),
         }
     }
 }
@@ -276,7 +284,7 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(Serve { http: http.parse().unwrap(), dns })
+        Action::Serve(Serve { http: http.parse().unwrap(), dns, origins: vec!["*".into()] })
     }
 
     #[test]
@@ -288,7 +296,7 @@ mod tests {
     fn no_command_is_serve_with_its_defaults() {
         for line in ["", "serve"] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(action, Action::Serve(Serve { http: HTTP_DEFAULT, dns: vec![DNS_DEFAULT] }));
+            assert_eq!(action, serve(&HTTP_DEFAULT.to_string(), &[&DNS_DEFAULT.to_string()]));
             assert_eq!(data.dir, PathBuf::from("pb_data"));
             assert_eq!((data.encryption_env, data.key_file), (None, None));
         }
@@ -304,6 +312,16 @@ mod tests {
             "--http 127.0.0.1:1 serve --http [::1]:0 --dns 0.0.0.0:53 --dns [::]:53",
         ] {
             assert_eq!(parsed(line).action, both, "{line}");
+        }
+    }
+
+    #[test]
+    fn origins_are_a_list() {
+        for line in
+            ["--origins https://a,https://*.b", "serve --origins https://a --origins https://*.b"]
+        {
+            let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
+            assert_eq!(serve.origins, ["https://a", "https://*.b"], "{line}");
         }
     }
 

@@ -121,6 +121,8 @@ pub struct Serve {
     pub http: SocketAddr,
     /// `--dns`, at least one, each for UDP and TCP.
     pub dns: Vec<SocketAddr>,
+    /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; at least one.
+    pub origins: Vec<String>,
 }
 
 /// What to do with a superuser.
