@@ -5,11 +5,14 @@
 
 pub mod collection;
 pub mod ids;
+pub mod index;
 pub mod record;
 pub mod schema;
 pub mod value;
+pub mod view_query;
 
 pub use collection::{Collection, Field, FieldKind, Kind};
+pub use index::{Index, IndexColumn};
 pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
 pub use schema::Schema;
 pub use value::Value;

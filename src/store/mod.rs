@@ -36,7 +36,9 @@ mod migrate;
 mod open;
 mod reader;
 mod records;
+mod schema_sync;
 mod secret;
+mod view_query;
 mod writer;
 mod zones;
 
@@ -46,6 +48,7 @@ pub use self::error::{JobError, OpenError, StoreError};
 pub use self::keyslot::KeyPlace;
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
+pub use self::schema_sync::SyncError;
 pub use self::secret::{KeySource, Secret, Subkeys, key_file_beside, key_source};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};

@@ -17,7 +17,7 @@ use super::{Reader, StoreError, Tx};
 use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::{
-    Collection, Field, FieldKind, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
+    Collection, Field, FieldKind, Index, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
 };
 
 /// The collection of superusers.
@@ -278,7 +278,7 @@ fn refuse_view(collection: &Collection) -> Result<(), StoreError> {
 }
 
 /// The columns in the order of the fields.
-fn columns(collection: &Collection) -> String {
+pub(super) fn columns(collection: &Collection) -> String {
     let names: Vec<_> = collection.fields.iter().map(|field| quoted(&field.name)).collect();
     names.join(",")
 }
@@ -309,23 +309,13 @@ fn order_by(collection: &Collection, sort: &[Sort]) -> String {
 
 /// Whether the unique index over this column alone compares without regard to case.
 fn ignores_case(collection: &Collection, column: &str) -> bool {
-    collection.indexes.iter().any(|sql| {
-        let sql = sql.to_ascii_lowercase();
-        let Some((head, tail)) = sql.split_once('(') else { return false };
-        let Some((key, _)) = tail.split_once(')') else { return false };
-        let mut words = key.split_whitespace();
-        let is_column =
-            words.next().is_some_and(|word| word.trim_matches(['`', '"', '[', ']']) == column);
-        let is_unique = head.split_whitespace().any(|word| word == "unique");
-        is_unique
-            && is_column
-            && !key.contains(',')
-            && words.collect::<Vec<_>>().join(" ").starts_with("collate nocase")
+    Index::unique_over(&collection.indexes, column).is_some_and(|index| {
+        index.columns.iter().any(|column| column.collate.eq_ignore_ascii_case("nocase"))
     })
 }
 
 /// A record out of a row whose columns are the fields.
-fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let values = collection.fields.iter().enumerate();
     let values = values.map(|(at, field)| Ok(value_of(field, row.get_ref(at)?)));
     Ok(Record { values: values.collect::<rusqlite::Result<_>>()? })
