@@ -240,6 +240,10 @@ pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
 pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Pause before the service manager is told again what it had no room for.
+pub const SUPERVISOR_PAUSE_MS: u64 = 100;
+/// Between two signs of life to the service manager, however impatient it is.
+pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
 
@@ -306,6 +310,44 @@ const _: () = assert!(PASSWORD_JOBS_MAX < PASSWORD_NETWORK_JOBS_MAX);
 const _: () = assert!(PASSWORD_NETWORK_JOBS_MAX < PASSWORD_QUEUE_MAX);
 const _: () = assert!(PASSWORD_JOBS_MAX + 1 < BLOCKING_THREADS_MAX);
 
+// ---- Collections --------------------------------------------------------------------------
+
+/// Octets of the body of a request about collections: an import of some thousand collections. Only
+/// superusers may send one, and its tree takes several times its size.
+pub const COLLECTIONS_BODY_BYTES_MAX: usize = 2 << 20;
+/// Characters of the name of a collection, as in PocketBase.
+pub const COLLECTION_NAME_CHARS_MAX: usize = 255;
+/// Characters of the id of a collection or field, as in PocketBase.
+pub const ID_CHARS_MAX: usize = 100;
+/// Characters of the name of a field, as in PocketBase.
+pub const FIELD_NAME_CHARS_MAX: usize = 100;
+/// Characters of a field's help text, as in PocketBase.
+pub const FIELD_HELP_CHARS_MAX: usize = 300;
+/// Characters of the query of a dry run, as in PocketBase.
+pub const VIEW_QUERY_CHARS_MAX: usize = 5000;
+/// Rows of a view's query that are looked at before it is stored, as in PocketBase.
+pub const VIEW_SAMPLE_ROWS: usize = 10;
+/// Records that a truncation has in memory at once.
+pub const TRUNCATE_ROWS: u64 = 500;
+/// Costs that bcrypt knows.
+pub const BCRYPT_COST_MIN: i64 = 4;
+/// See [`BCRYPT_COST_MIN`].
+pub const BCRYPT_COST_MAX: i64 = 31;
+/// Characters of the secret of a collection's tokens, as in PocketBase.
+pub const TOKEN_SECRET_CHARS_MIN: usize = 30;
+/// See [`TOKEN_SECRET_CHARS_MIN`].
+pub const TOKEN_SECRET_CHARS_MAX: usize = 255;
+/// Seconds for which tokens, one-time passwords and second factors hold at least, as in PocketBase.
+pub const TOKEN_SECS_MIN: i64 = 10;
+/// Seconds for which a token holds at most, as in PocketBase: three years.
+pub const TOKEN_SECS_MAX: i64 = 94_670_856;
+/// Seconds for which a one-time password or the first of two factors holds at most, as in PocketBase.
+pub const SIGN_IN_STEP_SECS_MAX: i64 = 86_400;
+/// Characters of a one-time password at least, as in PocketBase.
+pub const OTP_LENGTH_MIN: i64 = 4;
+
+const _: () = assert!(COLLECTIONS_BODY_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
+
 // ---- Records over the API -----------------------------------------------------------------
 
 /// Characters of a text field without a limit of its own, as in PocketBase.
@@ -333,3 +375,34 @@ pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
+
+// ---- Filters and rules --------------------------------------------------------------------
+
+/// Octets of a filter that a client sends, as in PocketBase.
+pub const FILTER_BYTES_MAX: usize = 3500;
+/// Comparisons of one filter or rule, as in PocketBase.
+pub const FILTER_COMPARISONS_MAX: usize = 200;
+/// Parentheses within each other; SQLite takes expressions of 1000 levels.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Function calls within each other, as in PocketBase.
+pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+
+// ---- Moving in and out ----------------------------------------------------------------------
+
+/// Rows between two looks at the progress of a copy.
+pub const MOVE_STEP_ROWS: u64 = 256;
+/// Damages that SQLite's check of a foreign database names.
+pub const MOVE_DAMAGES_NAMED_MAX: u32 = 5;
+/// Folders below each other in `storage/`: PocketBase makes three.
+pub const STORAGE_DEPTH_MAX: usize = 16;
+/// Pause between two states of a progress line.
+pub const PROGRESS_PAUSE_MS: u64 = 100;
+/// What a new directory needs beside its content: the slot, the first pages of a WAL.
+pub const MOVE_SLACK_BYTES: u64 = 16 << 20;
+/// Octets of a chunk of a sealed file before it is sealed.
+pub const SEALED_CHUNK_BYTES: usize = 64 * 1024;

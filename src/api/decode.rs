@@ -181,6 +181,34 @@ pub(super) async fn members<T: DeserializeOwned + Default>(
     }
 }
 
+/// A body that is one JSON value; an empty one is null. It is read on the executor's thread, so
+/// `bytes_max` must not be large.
+pub(super) async fn json(request: &mut Request, bytes_max: usize) -> Result<Json, Undecodable> {
+    match Coding::read(request, bytes_max).await? {
+        Coding::Empty => Ok(Json::Null),
+        Coding::Json => first_json(request.body.octets()),
+        Coding::Form => Err(Undecodable::Refused(ApiError::new(400, "Unsupported Content-Type"))),
+    }
+}
+
+/// A body that is a JSON object, of a client that is known to be a superuser; an empty one has no
+/// members. A long body is read off the executor's thread.
+pub(super) async fn object(request: &mut Request, bytes_max: usize) -> Result<Input, Undecodable> {
+    match Coding::read(request, bytes_max).await? {
+        Coding::Empty => return Ok(Input::new()),
+        Coding::Json => {}
+        Coding::Form => {
+            return Err(Undecodable::Refused(ApiError::new(400, "Unsupported Content-Type")));
+        }
+    }
+    let octets = request.body.take();
+    let read = |octets: &[u8]| first_json::<Option<Input>>(octets).map(Option::unwrap_or_default);
+    if octets.len() <= BODY_BYTES_INLINE_MAX {
+        return read(&octets);
+    }
+    smol::unblock(move || read(&octets)).await
+}
+
 /// Does JSON text begin like an object, or null?
 fn check_object(octets: &[u8]) -> Result<(), Undecodable> {
     let first = octets.iter().find(|octet| !octet.is_ascii_whitespace());

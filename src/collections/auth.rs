@@ -39,10 +39,7 @@ const MAPPED: Keys = &[
 const KEYS: Keys = &[
     ("authRule", Shape::NullableText),
     ("manageRule", Shape::NullableText),
-    (
-        "authAlert",
-        Shape::Object(&[("enabled", Shape::Bool), ("emailTemplate", TEMPLATE)]),
-    ),
+    ("authAlert", Shape::Object(&[("enabled", Shape::Bool), ("emailTemplate", TEMPLATE)])),
     (
         "oauth2",
         Shape::Object(&[
@@ -57,11 +54,7 @@ const KEYS: Keys = &[
     ),
     (
         "mfa",
-        Shape::Object(&[
-            ("enabled", Shape::Bool),
-            ("duration", Shape::Int),
-            ("rule", Shape::Text),
-        ]),
+        Shape::Object(&[("enabled", Shape::Bool), ("duration", Shape::Int), ("rule", Shape::Text)]),
     ),
     (
         "otp",
@@ -87,10 +80,38 @@ const TEMPLATES: [&str; 3] =
     ["verificationTemplate", "resetPasswordTemplate", "confirmEmailChangeTemplate"];
 /// The names of the providers that PocketBase knows.
 const PROVIDERS: [&str; 32] = [
-    "apple", "google", "microsoft", "yandex", "facebook", "instagram2", "github", "gitlab",
-    "bitbucket", "gitee", "gitea", "discord", "twitter", "kakao", "vk", "linear", "notion",
-    "monday", "lark", "box", "spotify", "trakt", "twitch", "patreon", "strava", "wakatime",
-    "livechat", "mailcow", "planningcenter", "oidc", "oidc2", "oidc3",
+    "apple",
+    "google",
+    "microsoft",
+    "yandex",
+    "facebook",
+    "instagram2",
+    "github",
+    "gitlab",
+    "bitbucket",
+    "gitee",
+    "gitea",
+    "discord",
+    "twitter",
+    "kakao",
+    "vk",
+    "linear",
+    "notion",
+    "monday",
+    "lark",
+    "box",
+    "spotify",
+    "trakt",
+    "twitch",
+    "patreon",
+    "strava",
+    "wakatime",
+    "livechat",
+    "mailcow",
+    "planningcenter",
+    "oidc",
+    "oidc2",
+    "oidc3",
 ];
 
 /// What a new auth collection has, with fresh secrets.
@@ -237,7 +258,13 @@ fn check_each(reader: &Reader<'_>, draft: &Draft, options: &Options) -> Vec<Fiel
     for (name, is_on) in [("otp", is_on(options, "otp")), ("mfa", is_on(options, "mfa"))] {
         let Some(step) = part(options, name) else { continue };
         if is_on {
-            check_range(&mut errors, &format!("{name}.duration"), step, TOKEN_SECS_MIN, SIGN_IN_STEP_SECS_MAX);
+            check_range(
+                &mut errors,
+                &format!("{name}.duration"),
+                step,
+                TOKEN_SECS_MIN,
+                SIGN_IN_STEP_SECS_MAX,
+            );
         }
         if name == "otp" {
             if is_on {
@@ -249,21 +276,22 @@ fn check_each(reader: &Reader<'_>, draft: &Draft, options: &Options) -> Vec<Fiel
     for name in TOKENS {
         let Some(token) = part(options, name) else { continue };
         let place = format!("{name}.secret");
-        match token.get("secret").and_then(Json::as_str).map_or(0, |secret| secret.chars().count()) {
+        match token.get("secret").and_then(Json::as_str).map_or(0, |secret| secret.chars().count())
+        {
             0 => errors.push(required(&place)),
             TOKEN_SECRET_CHARS_MIN..=TOKEN_SECRET_CHARS_MAX => {}
             _ => errors.push(length(&place, TOKEN_SECRET_CHARS_MIN, TOKEN_SECRET_CHARS_MAX)),
         }
-        check_range(&mut errors, &format!("{name}.duration"), token, TOKEN_SECS_MIN, TOKEN_SECS_MAX);
+        check_range(
+            &mut errors,
+            &format!("{name}.duration"),
+            token,
+            TOKEN_SECS_MIN,
+            TOKEN_SECS_MAX,
+        );
     }
     for name in TEMPLATES {
-        let template = part(options, name);
-        let is_blank = template.is_none_or(|t| t.values().all(|text| text == ""));
-        if is_blank {
-            errors.push(required(name));
-        } else {
-            check_template(&mut errors, name, template);
-        }
+        check_template(&mut errors, name, part(options, name));
     }
     errors
 }
@@ -308,7 +336,7 @@ fn check_providers(errors: &mut Vec<FieldError>, providers: &[Json]) {
         if !name.is_empty() && !PROVIDERS.contains(&name) {
             let message = format!("Invalid or missing provider with name {name}");
             let code = "validation_missing_provider";
-            errors.push(FieldError::new(&place("name"), code, message).with("name", name));
+            errors.push(FieldError::new(place("name"), code, message).with("name", name));
         }
         for key in ["name", "clientId", "clientSecret"] {
             if text(key).is_empty() {
@@ -318,7 +346,7 @@ fn check_providers(errors: &mut Vec<FieldError>, providers: &[Json]) {
         for key in ["authURL", "tokenURL", "userInfoURL"] {
             if !text(key).is_empty() && !crate::records::validate::is_url(text(key)) {
                 let message = "Must be a valid URL";
-                errors.push(FieldError::new(&place(key), "validation_is_url", message));
+                errors.push(FieldError::new(place(key), "validation_is_url", message));
             }
         }
     }

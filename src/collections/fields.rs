@@ -7,10 +7,12 @@ use serde_json::{Map, Value as Json};
 use super::shape::{self, Keys, Shape};
 use super::{Draft, Malformed};
 use crate::limits::{
-    BCRYPT_COST_MAX, BCRYPT_COST_MIN, FIELD_HELP_CHARS_MAX, FIELD_NAME_CHARS_MAX, ID_CHARS_MAX, PASSWORD_BYTES_MAX,
+    BCRYPT_COST_MAX, BCRYPT_COST_MIN, FIELD_HELP_CHARS_MAX, FIELD_NAME_CHARS_MAX, ID_CHARS_MAX,
+    PASSWORD_BYTES_MAX,
 };
+use crate::model::FieldError;
 use crate::model::{Collection, Field, FieldKind, Kind, ids};
-use crate::records::{FieldError, date, validate};
+use crate::records::validate;
 use crate::store::Reader;
 
 /// The largest whole number that every JSON reader keeps exactly.
@@ -181,13 +183,16 @@ pub(super) fn ensure_system(collection: &mut Collection) {
         None => {
             let mut id = blank(FieldKind::Text, "id");
             (id.system, id.required) = (true, true);
-            set(&mut id, &[
-                ("primaryKey", true.into()),
-                ("min", 15.into()),
-                ("max", 15.into()),
-                ("pattern", ID_PATTERN.into()),
-                ("autogeneratePattern", "[a-z0-9]{15}".into()),
-            ]);
+            set(
+                &mut id,
+                &[
+                    ("primaryKey", true.into()),
+                    ("min", 15.into()),
+                    ("max", 15.into()),
+                    ("pattern", ID_PATTERN.into()),
+                    ("autogeneratePattern", "[a-z0-9]{15}".into()),
+                ],
+            );
             let others = std::mem::take(fields);
             for field in std::iter::once(id).chain(others) {
                 add(fields, field);
@@ -204,19 +209,19 @@ const ID_PATTERN: &str = "^[a-z0-9]+$";
 
 fn ensure_auth(collection: &mut Collection) {
     let fields = &mut collection.fields;
-    let mut ensure = |kind, name, new: &dyn Fn(&mut Field), force: &dyn Fn(&mut Field)| {
-        match find(fields, kind, name) {
-            Some(field) => {
-                field.system = true;
-                force(field);
-            }
-            None => {
-                let mut field = blank(kind, name);
-                field.system = true;
-                force(&mut field);
-                new(&mut field);
-                add(fields, field);
-            }
+    let mut ensure = |kind, name, new: &dyn Fn(&mut Field), force: &dyn Fn(&mut Field)| match find(
+        fields, kind, name,
+    ) {
+        Some(field) => {
+            field.system = true;
+            force(field);
+        }
+        None => {
+            let mut field = blank(kind, name);
+            field.system = true;
+            force(&mut field);
+            new(&mut field);
+            add(fields, field);
         }
     };
     let hide = |field: &mut Field| (field.hidden, field.required) = (true, true);
@@ -261,7 +266,6 @@ pub(super) fn check(reader: &Reader<'_>, draft: &Draft, field: &Field) -> Vec<Fi
             rules.domains("exceptDomains", "onlyDomains");
             rules.domains("onlyDomains", "exceptDomains");
         }
-        FieldKind::Date => check_date(&mut rules),
         FieldKind::Autodate => check_autodate(&mut rules, draft.original.as_deref()),
         FieldKind::Select => {
             let values = list(field, "values").len();
@@ -284,7 +288,8 @@ pub(super) fn check(reader: &Reader<'_>, draft: &Draft, field: &Field) -> Vec<Fi
             rules.range("cost", BCRYPT_COST_MIN, BCRYPT_COST_MAX);
             rules.regex("pattern");
         }
-        FieldKind::Bool | FieldKind::GeoPoint | FieldKind::Unknown => {}
+        // PocketBase takes bounds of a date that exclude every date.
+        FieldKind::Date | FieldKind::Bool | FieldKind::GeoPoint | FieldKind::Unknown => {}
     }
     rules.errors
 }
@@ -375,7 +380,7 @@ impl Rules<'_> {
         });
         let errors = bad.map(|(at, _)| {
             let message = "Must be a valid domain";
-            FieldError::new(&format!("{key}.{at}"), "validation_is_domain", message)
+            FieldError::new(format!("{key}.{at}"), "validation_is_domain", message)
         });
         self.errors.extend(errors);
     }
@@ -453,7 +458,9 @@ fn check_regex(field: &Field, key: &'static str) -> Option<FieldError> {
 fn check_number(rules: &mut Rules<'_>) {
     let field = rules.field;
     let bound = |key: &str| field.options.get(key).and_then(Json::as_f64);
-    let is_fraction = |number: f64| field.options.get("onlyInt") == Some(&Json::Bool(true)) && number.fract() != 0.0;
+    let is_fraction = |number: f64| {
+        field.options.get("onlyInt") == Some(&Json::Bool(true)) && number.fract() != 0.0
+    };
     let fraction = |key| {
         let message = "Decimal numbers are not allowed";
         FieldError::new(key, "validation_only_int_constraint", message)
@@ -467,20 +474,10 @@ fn check_number(rules: &mut Rules<'_>) {
     } else if let (Some(min), Some(max)) = (min, max)
         && max < min
     {
-        let text = crate::records::json::number_text(min);
+        let text = crate::model::json::number_text(min);
         let message = format!("Must be greater or equal than {text}");
         let code = "validation_min_number_constraint";
         rules.push(FieldError::new("max", code, message).with("min", min));
-    }
-}
-
-fn check_date(rules: &mut Rules<'_>) {
-    let bound = |key| date::parse(text(rules.field, key));
-    if let (Some(min), Some(max)) = (bound("min"), bound("max"))
-        && max < min
-    {
-        let code = "validation_date_out_of_range";
-        rules.push(FieldError::new("max", code, "The date is out of range"));
     }
 }
 
@@ -513,10 +510,9 @@ fn check_relation(rules: &mut Rules<'_>, reader: &Reader<'_>, draft: &Draft) {
     let target = reader.schema().by_id(id).map(|target| target.kind);
     let found = match target {
         _ if id.is_empty() => Some(required("collectionId")),
-        _ if old.is_some_and(|old| text(old, "collectionId") != id) => error(
-            "validation_field_relation_change",
-            "The relation collection cannot be changed",
-        ),
+        _ if old.is_some_and(|old| text(old, "collectionId") != id) => {
+            error("validation_field_relation_change", "The relation collection cannot be changed")
+        }
         None => error(
             "validation_field_relation_missing_collection",
             "The relation collection doesn't exist",
@@ -540,21 +536,24 @@ fn check_relation(rules: &mut Rules<'_>, reader: &Reader<'_>, draft: &Draft) {
 /// `300x200`, and how to crop.
 fn is_thumb_size(size: &str) -> bool {
     let size = size.strip_suffix(['t', 'b', 'f']).unwrap_or(size);
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let is_number =
+        |text: &str| !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     size.split_once('x').is_some_and(|(width, height)| is_number(width) && is_number(height))
 }
 
-/// Two labels or more of letters, digits and inner hyphens; the last begins with a letter.
+/// Two labels or more of small letters, digits and inner hyphens; the last begins with a letter.
 fn is_domain(text: &str) -> bool {
+    let is_small = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit();
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-' || o == b'_')
+            && label.bytes().all(|octet| is_small(octet) || octet == b'-')
             && !label.starts_with('-')
-            && !label.ends_with(['-', '_'])
+            && !label.ends_with('-')
     };
+    let top = text.rsplit_once('.').map(|(_, top)| top);
     text.len() <= 253
         && text.split('.').all(is_label)
-        && text.rsplit_once('.').is_some_and(|(_, top)| top.starts_with(|c: char| c.is_ascii_alphabetic()))
+        && top.is_some_and(|top| top.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 // ---- errors and options -------------------------------------------------------------------

@@ -106,7 +106,8 @@ fn try_import(
 }
 
 fn in_collection(name: &str, failure: Failure) -> Failure {
-    let text = |problem: &str| Failure::Sql(format!("failed to save collection {name:?}: {problem}"));
+    let text =
+        |problem: &str| Failure::Sql(format!("failed to save collection {name:?}: {problem}"));
     match failure {
         Failure::Sql(problem) | Failure::Message(problem) => text(&problem),
         Failure::Invalid(errors) => text(&texts(&errors)),
@@ -132,8 +133,8 @@ fn draft(tx: &Tx<'_, Event>, input: &Input, delete_missing: bool) -> Result<Draf
     }
     let fields = &mut draft.collection.fields;
     for old in &existing.fields {
-        let is_kept = old.system || validate::is_kept_field(&existing, old);
-        if !is_kept && delete_missing || fields.iter().any(|field| field.id == old.id) {
+        let may_go = delete_missing && !validate::is_kept_field(&existing, old);
+        if may_go || fields.iter().any(|field| field.id == old.id) {
             continue;
         }
         // A field that was sent without its id is the one with its name.

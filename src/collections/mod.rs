@@ -38,7 +38,7 @@ use crate::clock;
 use crate::model::{Collection, Index, Kind, Schema, ids};
 use crate::publish::Event;
 use crate::records::{self, FieldError, date, dns};
-use crate::store::{Reader, StoreError, SyncError, Tx};
+use crate::store::{StoreError, SyncError, Tx};
 
 const SUPERUSERS: &str = "_superusers";
 
@@ -141,7 +141,7 @@ impl Draft {
     /// Lays what a client sent over the collection.
     fn merge(&mut self, input: &Input) -> Result<(), Malformed> {
         let collection = &mut self.collection;
-        let mut text = |key: &str, place: &mut String| match input.get(key) {
+        let text = |key: &str, place: &mut String| match input.get(key) {
             None | Some(Json::Null) => Ok(()),
             Some(Json::String(text)) => {
                 place.clone_from(text);
@@ -214,7 +214,8 @@ impl Draft {
         collection.updated = now;
         fields::ensure_system(collection);
         if self.original.is_none() && self.has_made_id {
-            let made = std::mem::replace(&mut collection.id, free_id(schema, collection));
+            let free = free_id(schema, collection);
+            let made = std::mem::replace(&mut collection.id, free);
             rename_in_indexes(&mut collection.indexes, &made, &collection.id);
         }
         if collection.kind == Kind::Auth {
@@ -393,11 +394,7 @@ enum OnBroken {
 }
 
 /// Stores the views again whose fields became others with the change of the collection `id`.
-fn refresh_views(
-    tx: &mut Tx<'_, Event>,
-    id: &str,
-    on_broken: OnBroken,
-) -> Result<(), Failure> {
+fn refresh_views(tx: &mut Tx<'_, Event>, id: &str, on_broken: OnBroken) -> Result<(), Failure> {
     let views: Vec<_> = tx
         .schema()
         .iter()
@@ -418,7 +415,10 @@ fn refresh_views(
                 return Err(Failure::Sql(format!("[{}] {problem}", view.name)));
             }
             Err(problem) => {
-                log::warn!("a view does not fit its sources any longer view={} error={problem:?}", view.name);
+                log::warn!(
+                    "a view does not fit its sources any longer view={} error={problem:?}",
+                    view.name
+                );
             }
         }
     }
@@ -491,7 +491,8 @@ pub fn truncate(
 ) -> Result<(), Failure> {
     let collection = tx.schema().find(name_or_id).cloned().ok_or(Failure::NotFound)?;
     if collection.kind == Kind::View {
-        let message = "View collections cannot be truncated since they don't store their own records";
+        let message =
+            "View collections cannot be truncated since they don't store their own records";
         return Err(Failure::Message(message.to_owned()));
     }
     records::truncate(tx, &collection, ttl_default_secs).map_err(|refused| match refused {

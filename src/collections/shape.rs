@@ -118,10 +118,12 @@ pub(super) fn merge(
 }
 
 fn merge_list(keys: Keys, name: &str, old: &Json, given: &[Json]) -> Result<Json, Mismatch> {
-    let old: Vec<&Map<_, _>> = old.as_array().into_iter().flatten().filter_map(Json::as_object).collect();
+    let old: Vec<&Map<_, _>> =
+        old.as_array().into_iter().flatten().filter_map(Json::as_object).collect();
     let merged = given.iter().map(|given| {
         let given = given.as_object().ok_or(Mismatch)?;
-        let same = old.iter().find(|old| old.get(name).is_some() && old.get(name) == given.get(name));
+        let same =
+            old.iter().find(|old| old.get(name).is_some() && old.get(name) == given.get(name));
         let mut item = same.map_or_else(|| zero(keys), |same| (*same).clone());
         merge(keys, &mut item, given)?;
         Ok(Json::Object(item))
@@ -135,7 +137,8 @@ mod tests {
 
     use super::{Keys, Shape, merge, zero};
 
-    const ITEM: Keys = &[("name", Shape::Text), ("secret", Shape::Text), ("more", Shape::AnyObject)];
+    const ITEM: Keys =
+        &[("name", Shape::Text), ("secret", Shape::Text), ("more", Shape::AnyObject)];
     const KEYS: Keys = &[
         ("on", Shape::Bool),
         ("count", Shape::Int),
@@ -155,7 +158,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_laid_over_what_is_there() {
-        let old = merged(&json!({}), &json!({"part": {"a": "x", "z": 1}, "words": ["w"], "z": 1})).unwrap();
+        let old = merged(&json!({}), &json!({"part": {"a": "x", "z": 1}, "words": ["w"], "z": 1}))
+            .unwrap();
         assert_eq!(
             old.to_string(),
             r#"{"on":false,"count":0,"from":"","rule":null,"max":null,"words":["w"],"part":{"a":"x","b":null},"items":null}"#

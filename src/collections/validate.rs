@@ -11,10 +11,7 @@ use crate::records::{FieldError, dns};
 use crate::store::{StoreError, Tx};
 
 /// What is wrong with a draft. The fields of a view are made here, of its query.
-pub(super) fn check(
-    tx: &Tx<'_, Event>,
-    draft: &mut Draft,
-) -> Result<Vec<FieldError>, StoreError> {
+pub(super) fn check(tx: &Tx<'_, Event>, draft: &mut Draft) -> Result<Vec<FieldError>, StoreError> {
     if draft.collection.kind == Kind::View {
         draft.collection.fields = views::fields_of(tx, view_query(&draft.collection)).0;
     }
@@ -142,7 +139,7 @@ fn check_fields(tx: &Tx<'_, Event>, draft: &Draft) -> Vec<FieldError> {
         let is_other = old.is_some_and(|old| old.kind != field.kind);
         let error = is_other.then(|| {
             let message = "Field type cannot be changed";
-            FieldError::new(&format!("fields.{at}"), "validation_field_type_change", message)
+            FieldError::new(format!("fields.{at}"), "validation_field_type_change", message)
         });
         error.into_iter().collect()
     });
@@ -228,10 +225,7 @@ fn check_needed(collection: &Collection) -> Option<FieldError> {
 fn check_kept(draft: &Draft) -> Option<FieldError> {
     let original = draft.original.as_ref().filter(|original| original.kind != Kind::View)?;
     let is_dns = original.name == dns::COLLECTION;
-    let mut kept = original
-        .fields
-        .iter()
-        .filter(|field| field.system || is_dns && dns::FIELDS.contains(&field.name.as_str()));
+    let mut kept = original.fields.iter().filter(|field| is_kept_field(original, field));
     let is_changed = kept.any(|old| {
         by_id(&draft.collection.fields, &old.id).is_none_or(|new| {
             new.name != old.name || is_dns && new.is_multiple() != old.is_multiple()
@@ -252,7 +246,7 @@ fn check_rules(tx: &Tx<'_, Event>, draft: &Draft) -> Vec<FieldError> {
     let errors = new.iter().enumerate().filter_map(|(at, (place, rule))| {
         // Nobody writes to a view.
         if is_view && at >= 2 && rule.is_some() {
-            return Some(FieldError::new(place, "validation_nil", "Must be blank"));
+            return Some(FieldError::new(*place, "validation_nil", "Must be blank"));
         }
         let old = old.as_ref().and_then(|old| old[at].1);
         check_rule(tx, &draft.collection, place, *rule)
@@ -283,7 +277,7 @@ fn check_indexes(tx: &Tx<'_, Event>, draft: &Draft) -> Result<Option<FieldError>
     }
     let (mut names, mut definitions) = (Vec::new(), Vec::new());
     for (at, sql) in collection.indexes.iter().enumerate() {
-        let error = |code, message: &str| FieldError::new(&format!("indexes.{at}"), code, message);
+        let error = |code, message: &str| FieldError::new(format!("indexes.{at}"), code, message);
         let Some(index) = Index::parse(sql) else {
             let code = "validation_invalid_index_expression";
             return Ok(Some(error(code, "Invalid CREATE INDEX expression")));
@@ -298,7 +292,8 @@ fn check_indexes(tx: &Tx<'_, Event>, draft: &Draft) -> Result<Option<FieldError>
             own.into_iter().flatten().any(|own| own.eq_ignore_ascii_case(table))
         };
         // Ours belong to nobody's list, so nobody may take their names.
-        let owner = tx.table_of_index(&name)?.filter(|t| !is_own(t) || name.starts_with("_pocketdns_"));
+        let owner =
+            tx.table_of_index(&name)?.filter(|t| !is_own(t) || name.starts_with("_pocketdns_"));
         if let Some(owner) = owner {
             let code = "validation_existing_index_name";
             let message = format!("The index name is already used in {owner} collection");
@@ -317,12 +312,7 @@ fn check_indexes(tx: &Tx<'_, Event>, draft: &Draft) -> Result<Option<FieldError>
 
 /// An index without what does not matter to what it does.
 fn anonymous(index: &Index) -> Index {
-    Index {
-        name: "i".to_owned(),
-        table: "t".to_owned(),
-        schema: String::new(),
-        ..index.clone()
-    }
+    Index { name: "i".to_owned(), table: "t".to_owned(), schema: String::new(), ..index.clone() }
 }
 
 /// Unique indexes over the system's fields stay; they may compare and sort otherwise, and be
@@ -365,6 +355,11 @@ fn check_unique_needed(collection: &Collection) -> Option<FieldError> {
             let code = "validation_missing_required_unique_index";
             FieldError::new("indexes", code, message).with("fieldName", name)
         })
+}
+
+/// Whether a field stays, whatever an import does not name.
+pub(super) fn is_kept_field(collection: &Collection, field: &Field) -> bool {
+    field.system || collection.name == dns::COLLECTION && dns::FIELDS.contains(&field.name.as_str())
 }
 
 /// Whether a start of the server needs this collection, so that nothing may remove it.

@@ -122,16 +122,16 @@ fn other(name: &str) -> Field {
 /// # Errors
 /// [`Failure::Message`] says what is wrong, for the superuser who wrote it.
 pub fn dry_run(reader: &Reader<'_>, query: &str) -> Result<DryRun, Failure> {
-    try_query(reader, query).map_err(|problem| {
-        Failure::Message(format!("Invalid view query. Raw error: \n{problem}"))
-    })
+    try_query(reader, query)
+        .map_err(|problem| Failure::Message(format!("Invalid view query. Raw error: \n{problem}")))
 }
 
 fn try_query(reader: &Reader<'_>, query: &str) -> Result<DryRun, String> {
     let query = trim(query)?;
     let (fields, outcome) = fields_of(reader, query);
     outcome?;
-    let mut collection = new_collection(Kind::View, &format!("temp_view_{}", &ids::record_id()[..5]));
+    let mut collection =
+        new_collection(Kind::View, &format!("temp_view_{}", &ids::record_id()[..5]));
     collection.fields = fields;
     let draft = Draft::new(collection);
     for (at, field) in draft.collection.fields.iter().enumerate() {

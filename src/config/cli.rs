@@ -32,6 +32,9 @@ pub fn parse(
         Some(Verb::Serve(listen)) => Action::Serve(listen.over(listen_before)),
         Some(Verb::Superuser { verb }) => verb.into(),
         Some(Verb::Zone { verb }) => verb.into(),
+        Some(Verb::Import { source, source_encryption_env }) => {
+            Action::Import { source, source_encryption_env }
+        }
         Some(Verb::Stats) => Action::Stats,
         Some(Verb::Version) => Action::Version,
     };
@@ -92,6 +95,15 @@ enum Verb {
     Zone {
         #[command(subcommand)]
         verb: ZoneCommand,
+    },
+    /// Make the data directory from the plain pb_data of a PocketBase that does not run
+    Import {
+        /// The pb_data, of PocketBase 0.23 or newer; it is only read
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+        /// The environment variable with the key that its settings are encrypted with
+        #[arg(long = "sourceEncryptionEnv", value_name = "NAME")]
+        source_encryption_env: Option<String>,
     },
     /// Print the counters of the running server
     Stats,
@@ -307,6 +319,11 @@ mod tests {
             ("zone list", Action::ZoneList),
             ("zone check", Action::ZoneCheck { files: vec![], origin: None }),
             ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
+            ("import s", Action::Import { source: "s".into(), source_encryption_env: None }),
+            (
+                "import --sourceEncryptionEnv E s",
+                Action::Import { source: "s".into(), source_encryption_env: Some("E".into()) },
+            ),
             ("stats", Action::Stats),
             ("version", Action::Version),
         ] {
@@ -326,6 +343,7 @@ mod tests {
             "zone import",
             "zone export",
             "zone",
+            "import",
             "superuser",
             "superuser delete",
             "superuser delete a@b.c secret",

@@ -72,6 +72,13 @@ pub enum Action {
         /// The zone, when the files do not say.
         origin: Option<String>,
     },
+    /// Make the data directory from a plain one of PocketBase.
+    Import {
+        /// The plain directory.
+        source: PathBuf,
+        /// The name of the variable with the key of its settings.
+        source_encryption_env: Option<String>,
+    },
     /// Print the counters of the running server.
     Stats,
     /// Print the version.

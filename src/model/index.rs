@@ -42,7 +42,8 @@ impl Index {
         let mut rest = word(sql, "create")?;
         let unique = word(rest, "unique");
         rest = word(unique.unwrap_or(rest), "index")?;
-        let optional = word(rest, "if").and_then(|r| word(r, "not")).and_then(|r| word(r, "exists"));
+        let optional =
+            word(rest, "if").and_then(|r| word(r, "not")).and_then(|r| word(r, "exists"));
         rest = optional.unwrap_or(rest).trim_start();
         let (name, after) = rest.split_at(rest.find(char::is_whitespace)?);
         let after = word(after, "on")?.trim_start();
@@ -53,7 +54,8 @@ impl Index {
         let (schema, name) = name.split_once('.').unwrap_or(("", name));
         let columns: Vec<_> = split(key, ',').into_iter().filter_map(IndexColumn::parse).collect();
         let name = name.trim_matches(QUOTES);
-        let is_plain = ![schema, name, table].iter().any(|part| part.trim_matches(QUOTES).contains('`'));
+        let is_plain =
+            ![schema, name, table].iter().any(|part| part.trim_matches(QUOTES).contains('`'));
         (!name.is_empty() && !columns.is_empty() && is_plain).then(|| Self {
             unique: unique.is_some(),
             optional: optional.is_some(),
@@ -125,7 +127,8 @@ impl IndexColumn {
     }
 
     fn to_sql(&self) -> String {
-        let mut sql = if self.is_expression() { self.name.clone() } else { format!("`{}`", self.name) };
+        let mut sql =
+            if self.is_expression() { self.name.clone() } else { format!("`{}`", self.name) };
         if !self.collate.is_empty() {
             sql.push_str(" COLLATE ");
             sql.push_str(&self.collate);

@@ -98,7 +98,10 @@ pub fn with_text_id(query: &str, schema: &Schema) -> Result<String, String> {
                 )
         })
     };
-    if parsed.columns.iter().any(|column| column.alias.eq_ignore_ascii_case("id") && is_text(column))
+    if parsed
+        .columns
+        .iter()
+        .any(|column| column.alias.eq_ignore_ascii_case("id") && is_text(column))
     {
         return Ok(query.to_owned());
     }
@@ -253,7 +256,10 @@ mod tests {
     #[track_caller]
     fn check(query: &str, columns: &str, tables: &str) {
         let parsed = ViewQuery::parse(query).unwrap();
-        assert_eq!((text(&parsed.columns).as_str(), text(&parsed.tables).as_str()), (columns, tables));
+        assert_eq!(
+            (text(&parsed.columns).as_str(), text(&parsed.tables).as_str()),
+            (columns, tables)
+        );
     }
 
     #[test]
@@ -281,7 +287,13 @@ mod tests {
 
     #[test]
     fn an_expression_without_parentheses_is_refused() {
-        for query in ["select a || b as c from t", "select a b c from t", "select , from t", "select (a from t", "select 'a from t"] {
+        for query in [
+            "select a || b as c from t",
+            "select a b c from t",
+            "select , from t",
+            "select (a from t",
+            "select 'a from t",
+        ] {
             assert!(ViewQuery::parse(query).is_err(), "{query}");
         }
     }

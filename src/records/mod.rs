@@ -9,7 +9,7 @@
 //! | [`zonefile`] | zones as a whole: import, export, list, check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
 //! | [`zonefile`] | zones as a whole: import, export, list and check |
-//! | [`json`], [`date`] | texts as PocketBase writes and reads them |
+//! | [`date`] | dates as PocketBase writes and reads them |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
 //! and what is written belong to one state of the database.
@@ -22,20 +22,23 @@ pub mod date;
 pub mod delete;
 pub mod dns;
 pub mod input;
-pub mod json;
 pub mod list;
+pub mod truncate;
 pub mod update;
 pub mod validate;
 pub mod view;
 pub mod zonefile;
 
+pub use crate::model::FieldError;
 pub use create::create;
 pub use delete::delete;
 pub use list::list;
+pub use truncate::truncate;
 pub use update::update;
 pub use view::view;
 
 use crate::auth::Identity;
+use crate::model::json;
 use crate::model::{Collection, Kind, Record, Value, value};
 use crate::rr::{Refusal, Row};
 use crate::store::{Reader, StoreError};
@@ -70,30 +73,6 @@ pub enum Refused {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is wrong with the value of one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field's name.
-    pub field: String,
-    /// `validation_…`, for programs.
-    pub code: &'static str,
-    /// For people, without its final dot.
-    pub message: String,
-    /// The numbers and words in the message.
-    pub params: Vec<(&'static str, serde_json::Value)>,
-}
-
-impl FieldError {
-    fn new(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), code, message: message.into(), params: Vec::new() }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
-        self.params.push((name, value.into()));
-        self
-    }
 }
 
 /// What a rule lets a caller do.

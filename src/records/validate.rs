@@ -106,7 +106,9 @@ fn required(field: &Field, is_blank: bool) -> Option<FieldError> {
         .then(|| FieldError::new(&field.name, "validation_required", "Cannot be blank"))
 }
 
-fn check_text(field: &Field, text: &str) -> Option<FieldError> {
+/// What the rules of a text field say of a value.
+#[must_use]
+pub fn check_text(field: &Field, text: &str) -> Option<FieldError> {
     if text.is_empty() {
         return required(field, true).or_else(|| {
             let is_id = field.is_primary_key();
@@ -198,6 +200,12 @@ fn check_url(field: &Field, text: &str) -> Option<FieldError> {
         let message = "Url domain is not allowed";
         FieldError::new(&field.name, "validation_url_domain_not_allowed", message)
     })
+}
+
+/// Is it what counts as a URL for PocketBase (govalidator)?
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    host_of_url(text).is_some()
 }
 
 /// Host and port of what counts as a URL: with one of the known schemes, or without any and a dot

@@ -28,24 +28,30 @@
 //! current schema, which only the executor takes.
 
 mod collections;
+mod copy;
 mod error;
 #[cfg(test)]
 mod fixture;
 mod keyslot;
 mod migrate;
+mod moving;
 mod open;
+mod plain;
 mod reader;
 mod records;
 mod schema_sync;
 mod secret;
+mod settings;
 mod view_query;
 mod writer;
 mod zones;
 
 use std::sync::Arc;
 
+pub use self::copy::CopyError;
 pub use self::error::{JobError, OpenError, StoreError};
 pub use self::keyslot::KeyPlace;
+pub use self::moving::{Imported, MoveError, PlainDatabases, SettingsKey, import};
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
 pub use self::schema_sync::SyncError;

@@ -17,7 +17,8 @@ use super::{Reader, StoreError, Tx};
 use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::{
-    Collection, Field, FieldKind, Index, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
+    Collection, Field, FieldKind, Index, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids,
+    value,
 };
 
 /// The collection of superusers.
@@ -350,7 +351,9 @@ pub(super) fn text_of(stored: ValueRef<'_>) -> Cow<'_, str> {
         ValueRef::Null => Cow::Borrowed(""),
         ValueRef::Integer(number) => Cow::Owned(number.to_string()),
         ValueRef::Real(number) => Cow::Owned(Value::Number(number).to_json().to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+        // Checked first: what is well-formed, as nearly all is, is known by that much sooner.
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
     }
 }
 

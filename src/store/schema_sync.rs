@@ -2,7 +2,8 @@
 //! caller's, so after a crash the rows of `_collections` and the tables agree.
 //!
 //! A field and its column belong together by the field's id. Views that name a table or column
-//! which is renamed are rewritten by SQLite; one that needs a column which is dropped prevents it.
+//! which is renamed are rewritten by SQLite, so they go on although their query as people wrote it
+//! does not hold any longer; one that needs a column which is dropped prevents it.
 //! A view that was broken before would prevent any change: it is taken out of the way and put back
 //! as it was.
 //!
@@ -15,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use super::collections::{column_type, create_table, insert_row, options_text, quoted, texts};
 use super::error::sqlite;
 use super::{StoreError, Tx, view_query};
-use crate::model::{Collection, Field, Index, Kind, Schema};
+use crate::model::{Collection, Field, Index, Kind};
 
 /// The collections whose records name another collection and go with it.
 const REFERRING: [&str; 4] = ["_mfas", "_otps", "_externalAuths", "_authOrigins"];
@@ -44,12 +45,16 @@ pub enum SyncError {
 impl SyncError {
     /// Is it the statement that was wrong, or the database that failed?
     fn of(error: rusqlite::Error) -> Self {
-        use ErrorCode::{ConstraintViolation, TooBig, TypeMismatch, Unknown};
+        use ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            OutOfMemory, ReadOnly, SystemIoFailure,
+        };
         match error.sqlite_error_code() {
-            Some(Unknown | ConstraintViolation | TooBig | TypeMismatch) => {
-                Self::Refused(error.to_string())
-            }
-            _ => Self::Store(sqlite("change a table")(error)),
+            Some(
+                CannotOpen | DatabaseBusy | DatabaseCorrupt | DatabaseLocked | DiskFull
+                | NotADatabase | OutOfMemory | ReadOnly | SystemIoFailure,
+            ) => Self::Store(sqlite("change a table")(error)),
+            _ => Self::Refused(view_query::words(&error)),
         }
     }
 }
@@ -73,7 +78,8 @@ impl<E> Tx<'_, E> {
     /// The database failed.
     pub fn table_of_index(&self, name: &str) -> Result<Option<String>, StoreError> {
         use rusqlite::OptionalExtension;
-        let sql = "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE";
+        let sql =
+            "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE";
         self.connection
             .query_row(sql, [name], |row| row.get(0))
             .optional()
@@ -157,9 +163,10 @@ impl<E> Tx<'_, E> {
 
     fn create_view(&self, view: &Collection) -> Result<(), SyncError> {
         let query = view.options.get("viewQuery").and_then(serde_json::Value::as_str);
-        let query = crate::model::view_query::with_text_id(query.unwrap_or_default(), self.schema())
-            .map_err(SyncError::Refused)?;
-        view_query::create(self.connection, &view.name, &query).map_err(SyncError::of)
+        let query =
+            crate::model::view_query::with_text_id(query.unwrap_or_default(), self.schema())
+                .map_err(SyncError::Refused)?;
+        view_query::create(self.connection, view, &query).map_err(SyncError::of)
     }
 
     fn sync_table(&mut self, old: &Collection, new: &Collection) -> Result<(), SyncError> {
@@ -208,7 +215,9 @@ fn sync_columns(
     for (at, field) in new.fields.iter().enumerate() {
         let passing = quoted(&format!("_pocketdns_{at}_{}", field.name));
         match before(field) {
-            None => run(format!("ALTER TABLE {table} ADD COLUMN {passing} {}", column_type(field)))?,
+            None => {
+                run(format!("ALTER TABLE {table} ADD COLUMN {passing} {}", column_type(field)))?
+            }
             Some(before) if before.name != field.name => run(format!(
                 "ALTER TABLE {table} RENAME COLUMN {} TO {passing}",
                 quoted(&before.name)
@@ -329,3 +338,6 @@ fn update_row(connection: &Connection, collection: &Collection) -> rusqlite::Res
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, Statement};
 
-use super::records::{columns, read};
 use super::Reader;
+use super::collections::quoted;
+use super::records::{columns, read};
 use crate::model::{Collection, Record};
 
 impl Reader<'_> {
@@ -14,8 +15,8 @@ impl Reader<'_> {
     /// # Errors
     /// What SQLite says of it, for the superuser who wrote it.
     pub fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
-        let statement = compile(self.connection, query, "*").map_err(|error| error.to_string())?;
-        Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+        let statement = compile(self.connection, query, "*").map_err(|error| words(&error))?;
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 
     /// The first rows of `query`, read as records of `collection`, whose fields are its columns.
@@ -33,7 +34,7 @@ impl Reader<'_> {
             let rows = statement.query_map([], |row| read(collection, row))?;
             rows.take(rows_max).collect::<rusqlite::Result<Vec<_>>>()
         };
-        sample().map_err(|error: rusqlite::Error| error.to_string())
+        sample().map_err(|error: rusqlite::Error| words(&error))
     }
 }
 
@@ -47,10 +48,26 @@ fn compile<'c>(
     connection.prepare(&format!("SELECT {columns} FROM ({query})"))
 }
 
-/// Makes the view of a view collection.
-pub(super) fn create(connection: &Connection, name: &str, query: &str) -> rusqlite::Result<()> {
-    connection.execute(&format!("CREATE VIEW {} AS SELECT * FROM ({query})", super::collections::quoted(name)), [])?;
+/// What SQLite says of a statement, without the statement.
+pub(super) fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Makes the view of a view collection. Its columns are named after the fields, so they keep their
+/// names when SQLite rewrites the query because something in it was renamed.
+pub(super) fn create(
+    connection: &Connection,
+    view: &Collection,
+    query: &str,
+) -> rusqlite::Result<()> {
+    let (name, columns) = (quoted(&view.name), columns(view));
+    connection
+        .execute(&format!("CREATE VIEW {name} ({columns}) AS SELECT * FROM ({query})"), [])?;
     // SQLite looks at tables and columns only now.
-    connection.prepare(&format!("SELECT * FROM {}", super::collections::quoted(name)))?;
+    connection.prepare(&format!("SELECT * FROM {name}"))?;
     Ok(())
 }

@@ -1,0 +1,163 @@
+//! Everything that listens: DNS, HTTP, the control socket.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+
+use smol::channel::Sender;
+use smol::{Async, LocalExecutor, Task};
+
+use super::Error;
+use super::passes::Passes;
+use crate::auth::password::Passwords;
+use crate::config::{Data, Serve};
+use crate::control::{self, Context};
+use crate::dns::bind::Listeners;
+use crate::dns::respond::{Transport, respond};
+use crate::dns::stats::Stats;
+use crate::dns::{self, tcp, udp};
+use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED};
+use crate::publish::{Event, Live};
+use crate::store::Store;
+use crate::{api, http};
+
+/// What a server is started from.
+pub(super) struct World<'a> {
+    pub(super) executor: &'a Rc<LocalExecutor<'static>>,
+    pub(super) store: &'a Store<Event>,
+    pub(super) live: &'a Live,
+    pub(super) passes: &'a Passes,
+}
+
+/// Everything that listens.
+pub(super) struct Server {
+    pub(super) dns: Vec<SocketAddr>,
+    pub(super) http: SocketAddr,
+    tcp: Rc<tcp::Server<Responder>>,
+    counters: Rc<Counters>,
+    /// Dropped, they end.
+    tasks: Vec<Task<Infallible>>,
+    http_task: Task<io::Result<()>>,
+    http_stop: Sender<Infallible>,
+}
+
+/// Answers a query over TCP.
+type Responder = Box<dyn Fn(&[u8], &mut [u8]) -> Option<usize>>;
+
+impl Server {
+    /// Binds everything, then starts a task for each socket.
+    pub(super) fn start(
+        world: World<'_>,
+        data: &Data,
+        addresses: &Serve,
+        open_files_max: usize,
+    ) -> Result<Self, Error> {
+        let World { executor, store, live, passes } = world;
+        let zones = &live.zones;
+        let listeners = dns::bind::bind(&addresses.dns)?;
+        let http_failed = |source| Error::Http { address: addresses.http, source };
+        let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
+        let http = http_listener.local_addr().map_err(http_failed)?;
+        let control = control::server::bind(&data.dir)
+            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
+
+        let stats = Rc::new(Stats::default());
+        let over_tcp = Rc::clone(zones);
+        let grants = tcp::Grants::for_connections(
+            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / 2).min(DNS_TCP_CONNECTIONS_MAX),
+        );
+        let tcp = Rc::new(tcp::Server::new(
+            grants,
+            Rc::clone(&stats),
+            Box::new(move |query: &[u8], out: &mut [u8]| {
+                respond(&over_tcp.borrow(), query, Transport::Tcp, out)
+            }) as Responder,
+        ));
+        let mut tasks = Vec::new();
+        let mut dns = Vec::new();
+        for Listeners { address, udp: datagrams, tcp: listener } in listeners {
+            dns.push(address);
+            let datagrams = Async::new(datagrams).map_err(Error::Register)?;
+            let listener = Async::new(listener).map_err(Error::Register)?;
+            let zones = Rc::clone(zones);
+            tasks.push(executor.spawn(udp::serve(
+                datagrams,
+                Rc::clone(&stats),
+                move |query, out| respond(&zones.borrow(), query, Transport::Udp, out),
+            )));
+            tasks.push(executor.spawn(Rc::clone(&tcp).serve(listener, Rc::clone(executor))));
+        }
+
+        let passwords = Rc::new(Passwords::new());
+        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp: Rc::clone(&tcp) });
+        let context = Context {
+            store: store.clone(),
+            passwords: Rc::clone(&passwords),
+            stats: Some(Box::new({
+                let counters = Rc::clone(&counters);
+                move || counters.lines()
+            })),
+        };
+        let control = Async::new(control).map_err(Error::Register)?;
+        let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
+        tasks.push(executor.spawn(control));
+
+        let (http_stop, stopped) = smol::channel::bounded(1);
+        let http_task = executor.spawn(http::serve(
+            http_listener,
+            Rc::clone(executor),
+            http::Settings::new(open_files_max),
+            api::handler(Rc::new(api::State::new(store.clone(), passwords, live))),
+            stopped,
+        ));
+        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
+    }
+
+    /// Where it listens, in a line.
+    pub(super) fn addresses(&self) -> String {
+        let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
+        format!("DNS {}, HTTP {}", dns.join(" "), self.http)
+    }
+
+    /// Stops in the reverse order: first what writes, last what reads.
+    pub(super) async fn stop(self, data: &Data) {
+        let Self { tcp, counters, tasks, http_task, http_stop, .. } = self;
+        drop(http_stop);
+        if let Err(error) = http_task.await {
+            log::error!("HTTP ended; error={error}");
+        }
+        control::server::unbind(&data.dir);
+        drop(tasks);
+        tcp.close();
+        log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
+    }
+}
+
+/// What the operator can ask to see.
+struct Counters {
+    passes: Passes,
+    stats: Rc<Stats>,
+    tcp: Rc<tcp::Server<Responder>>,
+}
+
+impl Counters {
+    /// A line `name=value` for each.
+    fn lines(&self) -> String {
+        let Self { passes, stats, tcp } = self;
+        [
+            ("reactor_passes", passes.count()),
+            ("reactor_gap_us_max", passes.gap_micros_max()),
+            ("udp_received", stats.udp_received.get()),
+            ("udp_dropped", stats.udp_dropped.get()),
+            ("udp_refused", stats.udp_refused.get()),
+            ("tcp_accepted", stats.tcp_accepted.get()),
+            ("tcp_evicted", stats.tcp_evicted.get()),
+            ("tcp_replies", stats.tcp_replies.get()),
+            ("tcp_connections", tcp.connection_count() as u64),
+        ]
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+    }
+}
