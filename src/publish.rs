@@ -1,5 +1,5 @@
 //! The seam between what is committed and what is served: rows of `coredns_records` become zones,
-//! and changed settings hold.
+//! changed settings hold, and whoever listens to records hears of them.
 //!
 //! - An event is applied after its COMMIT and before its reply is sent, in commit order and without
 //!   an await, so whoever holds a `200` finds the change in the next answer.
@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::Settings;
+use crate::model::{Collection, RecordEvent, Settings};
+use crate::realtime::Broker;
 use crate::rr::{Refusal, Row, RowRef, gate};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
@@ -26,12 +27,23 @@ use crate::zone::{Build, Zone, ZoneChange, Zones};
 
 /// What a commit has changed.
 pub enum Event {
+    /// A record of any collection. In the index it changes nothing: what it means for DNS is an
+    /// event of its own.
+    Record(Box<RecordEvent>),
     /// Some owner names of a zone.
     Changed(ZoneChange),
     /// A zone as a whole: an import. Built where the transaction ran.
     Replaced(Box<Zone>),
     /// The settings, as they are from now on.
     Settings(Arc<Settings>),
+    /// More records of this collection than are told one by one.
+    Records(Arc<Collection>),
+}
+
+impl From<RecordEvent> for Event {
+    fn from(event: RecordEvent) -> Self {
+        Self::Record(Box::new(event))
+    }
 }
 
 /// What commits bring up to date on the executor; clones share it.
@@ -41,6 +53,8 @@ pub struct Live {
     pub zones: Rc<RefCell<Zones>>,
     /// What the API goes by.
     pub settings: Rc<RefCell<Arc<Settings>>>,
+    /// Who listens to records.
+    pub realtime: Rc<Broker>,
 }
 
 impl Live {
@@ -50,6 +64,14 @@ impl Live {
         match event {
             Event::Settings(settings) => {
                 *self.settings.borrow_mut() = settings;
+                None
+            }
+            Event::Record(event) => {
+                self.realtime.publish(*event);
+                None
+            }
+            Event::Records(collection) => {
+                self.realtime.overwhelm(&collection);
                 None
             }
             event => apply(&mut self.zones.borrow_mut(), event),
@@ -65,7 +87,7 @@ pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
             None
         }
         Event::Replaced(zone) => zones.replace(*zone),
-        Event::Settings(_) => None,
+        Event::Settings(_) | Event::Record(_) | Event::Records(_) => None,
     }
 }
 

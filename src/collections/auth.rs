@@ -11,8 +11,9 @@ use crate::limits::{
     OTP_LENGTH_MIN, SIGN_IN_STEP_SECS_MAX, TOKEN_SECRET_CHARS_MAX, TOKEN_SECRET_CHARS_MIN,
     TOKEN_SECS_MAX, TOKEN_SECS_MIN,
 };
+use crate::model::FieldError;
+use crate::model::field::address::is_url;
 use crate::model::{Collection, Index, ids};
-use crate::records::FieldError;
 use crate::store::Reader;
 
 type Options = Map<String, Json>;
@@ -344,7 +345,7 @@ fn check_providers(errors: &mut Vec<FieldError>, providers: &[Json]) {
             }
         }
         for key in ["authURL", "tokenURL", "userInfoURL"] {
-            if !text(key).is_empty() && !crate::records::validate::is_url(text(key)) {
+            if !text(key).is_empty() && !is_url(text(key)) {
                 let message = "Must be a valid URL";
                 errors.push(FieldError::new(place(key), "validation_is_url", message));
             }

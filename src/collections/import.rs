@@ -10,9 +10,9 @@ use serde_json::Value as Json;
 
 use super::validate::{self, is_needed};
 use super::{Draft, Failure, Input, auth, fields, remove, save};
+use crate::model::FieldError;
 use crate::model::{Collection, Kind};
 use crate::publish::Event;
-use crate::records::FieldError;
 use crate::store::Tx;
 
 /// Imports `collections`. With `delete_missing` the collections and fields that are not named go,

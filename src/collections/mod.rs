@@ -35,9 +35,11 @@ pub use self::import::import;
 pub use self::views::{DryRun, dry_run};
 
 use crate::clock;
+use crate::model::FieldError;
+use crate::model::date;
 use crate::model::{Collection, Index, Kind, Schema, ids};
 use crate::publish::Event;
-use crate::records::{self, FieldError, date, dns};
+use crate::records::{self, dns};
 use crate::store::{StoreError, SyncError, Tx};
 
 const SUPERUSERS: &str = "_superusers";

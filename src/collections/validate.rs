@@ -5,9 +5,10 @@ use super::fields::{by_id, check_via, is_word, length, mismatch, required};
 use super::rules::check_rule;
 use super::{Draft, SUPERUSERS, auth, check_system_rule, fields, view_query, views};
 use crate::limits::{COLLECTION_NAME_CHARS_MAX, ID_CHARS_MAX};
+use crate::model::FieldError;
 use crate::model::{Collection, Field, FieldKind, Index, Kind};
 use crate::publish::Event;
-use crate::records::{FieldError, dns};
+use crate::records::dns;
 use crate::store::{StoreError, Tx};
 
 /// What is wrong with a draft. The fields of a view are made here, of its query.

@@ -5,9 +5,9 @@
 use super::fields::{add, blank, check, set};
 use super::{Draft, Failure, new_collection};
 use crate::limits::VIEW_SAMPLE_ROWS;
+use crate::model::FieldError;
 use crate::model::view_query::{Named, ViewQuery, trim, with_text_id};
 use crate::model::{Field, FieldKind, Kind, Record, Schema, ids};
-use crate::records::FieldError;
 use crate::store::Reader;
 
 /// What a query would give as a view collection.

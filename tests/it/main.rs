@@ -11,4 +11,5 @@ mod keys;
 mod load;
 mod moving;
 mod power;
+mod realtime;
 mod service;

@@ -376,7 +376,15 @@ fn system_collections_stay_what_they_are() {
                 json!({"authRule": null}),
                 vec!["authRule collection_system_rule_change"],
             ),
-            ("_mfas", json!({"fields": []}), vec!["fields system_field_change"]),
+            (
+                "_mfas",
+                json!({"fields": []}),
+                vec![
+                    "fields system_field_change",
+                    "listRule invalid_rule",
+                    "viewRule invalid_rule",
+                ],
+            ),
             (
                 "_externalAuths",
                 json!({"indexes": []}),
