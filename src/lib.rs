@@ -18,6 +18,7 @@ pub mod model;
 pub mod publish;
 pub mod records;
 pub mod rr;
+pub mod settings;
 pub mod store;
 
 // The surface of PocketBase.

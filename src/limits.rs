@@ -348,3 +348,8 @@ pub const FILTER_COMPARISONS_MAX: usize = 200;
 pub const FILTER_DEPTH_MAX: usize = 64;
 /// Function calls within each other, as in PocketBase.
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;

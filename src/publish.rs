@@ -1,4 +1,5 @@
-//! The seam between what is committed and what is served: rows of `coredns_records` become zones.
+//! The seam between what is committed and what is served: rows of `coredns_records` become zones,
+//! and changed settings hold.
 //!
 //! - An event is applied after its COMMIT and before its reply is sent, in commit order and without
 //!   an await, so whoever holds a `200` finds the change in the next answer.
@@ -10,8 +11,12 @@
 //!
 //! The only file that knows both a stored row and an RRset.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::model::Settings;
 use crate::rr::{Refusal, Row, gate};
 use crate::wire::{Name, OwnerSets, Rr};
 use crate::zone::key::hash_of;
@@ -23,10 +28,34 @@ pub enum Event {
     Changed(ZoneChange),
     /// A zone as a whole: an import. Built where the transaction ran.
     Replaced(Box<Zone>),
+    /// The settings, as they are from now on.
+    Settings(Arc<Settings>),
 }
 
-/// Brings the index up to date with one event. A zone that gave way to another is handed back, to
-/// be dropped where nobody waits for it.
+/// What commits bring up to date on the executor; clones share it.
+#[derive(Clone, Default)]
+pub struct Live {
+    /// What DNS answers from.
+    pub zones: Rc<RefCell<Zones>>,
+    /// What the API goes by.
+    pub settings: Rc<RefCell<Arc<Settings>>>,
+}
+
+impl Live {
+    /// Brings it up to date with one event. A zone that gave way to another is handed back, to be
+    /// dropped where nobody waits for it.
+    pub fn apply(&self, event: Event) -> Option<Zone> {
+        match event {
+            Event::Settings(settings) => {
+                *self.settings.borrow_mut() = settings;
+                None
+            }
+            event => apply(&mut self.zones.borrow_mut(), event),
+        }
+    }
+}
+
+/// The part of [`Live::apply`] that is about zones.
 pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
     match event {
         Event::Changed(change) => {
@@ -34,6 +63,7 @@ pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
             None
         }
         Event::Replaced(zone) => zones.replace(*zone),
+        Event::Settings(_) => None,
     }
 }
 

@@ -181,6 +181,16 @@ pub(super) async fn members<T: DeserializeOwned + Default>(
     }
 }
 
+/// A body that is one JSON value; an empty one is null. It is read on the executor's thread, so
+/// `bytes_max` must not be large.
+pub(super) async fn json(request: &mut Request, bytes_max: usize) -> Result<Json, Undecodable> {
+    match Coding::read(request, bytes_max).await? {
+        Coding::Empty => Ok(Json::Null),
+        Coding::Json => first_json(request.body.octets()),
+        Coding::Form => Err(Undecodable::Refused(ApiError::new(400, "Unsupported Content-Type"))),
+    }
+}
+
 /// Does JSON text begin like an object, or null?
 fn check_object(octets: &[u8]) -> Result<(), Undecodable> {
     let first = octets.iter().find(|octet| !octet.is_ascii_whitespace());

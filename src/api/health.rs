@@ -1,6 +1,5 @@
 //! Is the server there?
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::error::ApiError;
@@ -9,6 +8,7 @@ use super::{State, caller_now, json_response};
 use crate::auth::Identity;
 use crate::http::{Request, Response};
 use crate::model::json::push_str;
+use crate::model::network::expanded;
 
 /// `GET /api/health`
 pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
@@ -27,22 +27,4 @@ pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Respons
     }
     out.push_str("}}");
     Ok(json_response(fields.pick(out)))
-}
-
-/// An address as PocketBase writes it: IPv6 with all of its digits.
-fn expanded(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => v6.segments().map(|segment| format!("{segment:04x}")).join(":"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn addresses_are_written_with_all_digits() {
-        let expanded = |text: &str| super::expanded(text.parse().unwrap());
-        assert_eq!(expanded("2001:db8::1"), "2001:0db8:0000:0000:0000:0000:0000:0001");
-        assert_eq!(expanded("::ffff:192.0.2.1"), "192.0.2.1");
-    }
 }

@@ -12,6 +12,7 @@ mod error;
 mod health;
 mod json;
 mod records;
+mod settings;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,8 +29,8 @@ use crate::clock;
 use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
 use crate::limits::TTL_SECS_DEFAULT;
-use crate::model::Collection;
-use crate::publish::Event;
+use crate::model::{Collection, Settings};
+use crate::publish::{Event, Live};
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -40,6 +41,8 @@ pub struct State {
     pub passwords: Rc<Passwords>,
     /// Who has failed to sign in, and how often.
     pub limiter: RefCell<Limiter>,
+    /// The settings, kept up to date by [`crate::publish::Live`].
+    pub settings: Rc<RefCell<Arc<Settings>>>,
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -47,13 +50,20 @@ pub struct State {
 impl State {
     /// With PocketBase's cost of passwords and the default TTL of DNS records.
     #[must_use]
-    pub fn new(store: Store<Event>, passwords: Rc<Passwords>) -> Self {
+    pub fn new(store: Store<Event>, passwords: Rc<Passwords>, live: &Live) -> Self {
         Self {
             store,
             passwords,
+            settings: Rc::clone(&live.settings),
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
         }
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
     }
 }
 
@@ -63,6 +73,13 @@ type Endpoint = fn(Rc<State>, Request, Params) -> BoxedLocal<Result<Response, Ap
 /// Everything there is.
 const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/health", |s, r, _| Box::pin(health::health(s, r))),
+    route(Method::Get, "/api/settings", |s, r, _| Box::pin(settings::view(s, r))),
+    route(Method::Patch, "/api/settings", |s, r, _| Box::pin(settings::update(s, r))),
+    route(Method::Post, "/api/settings/test/s3", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/test/email", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
+        Box::pin(settings::not_yet(s, r))
+    }),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))

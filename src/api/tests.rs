@@ -72,13 +72,18 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
     let published = Rc::new(RefCell::new(0));
     let executor = LocalExecutor::new();
     let counter = Rc::clone(&published);
+    let live = Live::default();
+    let applied = live.clone();
     let pump = executor.spawn(async move {
-        while let Ok(commit) = committed.recv().await {
-            *counter.borrow_mut() += commit.events.len();
+        while let Ok(mut commit) = committed.recv().await {
+            for event in commit.events.drain(..) {
+                *counter.borrow_mut() += 1;
+                applied.apply(event);
+            }
             commit.finish();
         }
     });
-    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4))));
+    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), &live));
     let server = Server { handler: handler(Rc::clone(&state)), state, published };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();
@@ -688,3 +693,5 @@ fn auth_collections_are_not_written_yet_and_system_ones_need_their_owner() {
         assert_eq!(body["data"].as_object().unwrap().len(), 3, "{body}");
     });
 }
+
+mod settings;

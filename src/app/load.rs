@@ -1,4 +1,5 @@
-//! What a start finds in the database becomes the index; an empty one gets its first zone.
+//! What a start finds in the database becomes the index and the settings that hold; an empty one gets
+//! its first zone.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::{Error, first_zone, into_store_error};
 use crate::limits::TTL_SECS_DEFAULT;
-use crate::publish::{Event, Load, Loaded, RefusedRow, Spent};
+use crate::publish::{Event, Live, Load, Loaded, RefusedRow, Spent};
 use crate::records::dns::refill;
 use crate::records::zonefile::{self, Mode};
 use crate::rr::Row;
@@ -88,6 +89,13 @@ pub(super) async fn make_first_zone(store: &Store<Event>) -> Result<(), Error> {
         JobError::Refused(error) => Error::FirstZone(error),
         JobError::Store(error) => Error::Store(error),
     })
+}
+
+/// Reads the settings that the API begins with.
+pub(super) async fn load_settings(store: &Store<Event>, live: &Live) -> Result<(), Error> {
+    let settings = store.read(|reader| reader.settings()).await.map_err(into_store_error)?;
+    *live.settings.borrow_mut() = settings.into();
+    Ok(())
 }
 
 #[cfg(test)]

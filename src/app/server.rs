@@ -1,6 +1,5 @@
 //! Everything that listens: DNS, HTTP, the control socket.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,16 +18,15 @@ use crate::dns::respond::{Transport, respond};
 use crate::dns::stats::Stats;
 use crate::dns::{self, tcp, udp};
 use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED};
-use crate::publish::Event;
+use crate::publish::{Event, Live};
 use crate::store::Store;
-use crate::zone::Zones;
 use crate::{api, http};
 
 /// What a server is started from.
 pub(super) struct World<'a> {
     pub(super) executor: &'a Rc<LocalExecutor<'static>>,
     pub(super) store: &'a Store<Event>,
-    pub(super) zones: &'a Rc<RefCell<Zones>>,
+    pub(super) live: &'a Live,
     pub(super) passes: &'a Passes,
 }
 
@@ -55,7 +53,8 @@ impl Server {
         addresses: &Serve,
         open_files_max: usize,
     ) -> Result<Self, Error> {
-        let World { executor, store, zones, passes } = world;
+        let World { executor, store, live, passes } = world;
+        let zones = &live.zones;
         let listeners = dns::bind::bind(&addresses.dns)?;
         let http_failed = |source| Error::Http { address: addresses.http, source };
         let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
@@ -109,7 +108,7 @@ impl Server {
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-            api::handler(Rc::new(api::State::new(store.clone(), passwords))),
+            api::handler(Rc::new(api::State::new(store.clone(), passwords, live))),
             stopped,
         ));
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })

@@ -4,14 +4,20 @@
 //! Absent on purpose: any knowledge of DNS.
 
 pub mod collection;
+pub mod cron;
+pub mod field_error;
 pub mod filter;
 pub mod ids;
 pub mod json;
+pub mod network;
 pub mod record;
 pub mod schema;
+pub mod settings;
 pub mod value;
 
 pub use collection::{Collection, Field, FieldKind, Kind};
+pub use field_error::FieldError;
 pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
 pub use schema::Schema;
+pub use settings::Settings;
 pub use value::Value;

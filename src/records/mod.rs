@@ -28,6 +28,7 @@ pub mod validate;
 pub mod view;
 pub mod zonefile;
 
+pub use crate::model::FieldError;
 pub use create::create;
 pub use delete::delete;
 pub use list::list;
@@ -70,30 +71,6 @@ pub enum Refused {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// What is wrong with the value of one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field's name.
-    pub field: String,
-    /// `validation_…`, for programs.
-    pub code: &'static str,
-    /// For people, without its final dot.
-    pub message: String,
-    /// The numbers and words in the message.
-    pub params: Vec<(&'static str, serde_json::Value)>,
-}
-
-impl FieldError {
-    fn new(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), code, message: message.into(), params: Vec::new() }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
-        self.params.push((name, value.into()));
-        self
-    }
 }
 
 /// What a rule lets a caller do.

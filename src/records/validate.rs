@@ -200,6 +200,12 @@ fn check_url(field: &Field, text: &str) -> Option<FieldError> {
     })
 }
 
+/// Is it what counts as a URL for PocketBase (govalidator)?
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    host_of_url(text).is_some()
+}
+
 /// Host and port of what counts as a URL: with one of the known schemes, or without any and a dot
 /// in the host.
 fn host_of_url(text: &str) -> Option<&str> {

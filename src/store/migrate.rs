@@ -17,11 +17,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::collections;
 use crate::clock;
-use crate::model::{Collection, Field, Kind, ids};
+use crate::model::{Collection, Field, Kind, Settings, ids};
 
 const SYSTEM_COLLECTIONS: &str = include_str!("migrations/system_collections.json");
 const DNS_COLLECTION: &str = include_str!("migrations/coredns_records.json");
-const SETTINGS: &str = include_str!("migrations/settings.json");
 
 /// The migration that makes PocketBase's own collections.
 const INIT: &str = "1640988000_init.go";
@@ -61,13 +60,11 @@ pub(super) fn data(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE INDEX IF NOT EXISTS `_pocketdns_owner` ON `coredns_records` (`name` COLLATE NOCASE)",
     )?;
-    let settings: serde_json::Value =
-        serde_json::from_str(SETTINGS).expect("the embedded settings are JSON");
     let now = clock::now_text();
     // As PocketBase stores it: a blob, in a column for JSON.
     connection.execute(
         "INSERT OR IGNORE INTO _params (id, value, created, updated) VALUES ('settings', ?1, ?2, ?2)",
-        params![settings.to_string().into_bytes(), now],
+        params![Settings::default().to_json().to_string().into_bytes(), now],
     )?;
     for (at, file) in (clock::unix_micros()..).zip(MIGRATIONS) {
         connection.execute(

@@ -37,6 +37,7 @@ mod open;
 mod reader;
 mod records;
 mod secret;
+mod settings;
 mod writer;
 mod zones;
 
