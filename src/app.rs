@@ -11,6 +11,7 @@
 mod command;
 mod first_zone;
 mod load;
+mod moves;
 mod passes;
 mod serve;
 mod server;
@@ -24,6 +25,7 @@ use crate::config::{Action, Data, Invocation};
 use crate::control::CommandError;
 use crate::control::client::AskError;
 use crate::dns::bind::BindError;
+use crate::moving;
 use crate::records::zonefile::ImportError;
 use crate::store::{self, JobError, KeySource, OpenError, StoreError};
 
@@ -63,6 +65,8 @@ pub enum Error {
     NoOrigin { path: PathBuf },
     #[error("{0} records would be refused")]
     FilesRefused(usize),
+    #[error(transparent)]
+    Move(#[from] moving::Error),
     #[error("cannot print")]
     Output(#[source] io::Error),
 }

@@ -14,7 +14,9 @@ pub mod zone;
 
 // From rows to zones.
 pub mod auth;
+pub mod files;
 pub mod model;
+pub mod moving;
 pub mod publish;
 pub mod records;
 pub mod rr;
@@ -24,6 +26,7 @@ pub mod store;
 // The surface of PocketBase.
 pub mod api;
 pub mod http;
+pub mod realtime;
 
 // The daemon and its command line.
 pub mod app;

@@ -88,8 +88,19 @@ pub const HTTP_QUERY_BYTES_MAX: usize = 12 * 1024;
 pub const HTTP_QUERY_FIELDS_MAX: usize = 100;
 /// Fields of a form, as in Go.
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Octets of a multipart body's boundary (RFC 2046 §5.1.1).
+pub const MULTIPART_BOUNDARY_BYTES_MAX: usize = 70;
+/// Octets of the head of a part: as much as a request's own.
+pub const MULTIPART_HEAD_BYTES_MAX: usize = HTTP_HEAD_BYTES_MAX;
+/// Parts of a multipart body, as in Go.
+pub const MULTIPART_PARTS_MAX: usize = 1000;
 /// Connections open at once, where the limit of open files allows as many.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Responses without an end open at once, beside the connections, where the limit of open files
+/// allows as many: each costs some kilobytes.
+pub const HTTP_FEEDS_MAX: usize = 10_240;
+/// Pieces of a feed that are asked for before the client has taken the last: one call writes them.
+pub const HTTP_FEED_PIECES_MAX: usize = 32;
 /// Connections open at once that make a peak: when a quarter of a peak is left, the memory of the
 /// others is given back to the system.
 pub const HTTP_CONNECTIONS_PEAK_MIN: usize = 64;
@@ -263,6 +274,19 @@ pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 /// Pause between two attempts to take the lock.
 pub const LOCK_PAUSE_MS: u64 = 20;
 
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+/// Windows of rate limits that are open at once: 400 kB, taken when the first rule counts.
+pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
+/// Windows whose hash gives them the same places.
+pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
+/// Octets of a batch where the settings say nothing, as in PocketBase.
+pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+
+const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
+
 // ---- Zone files ---------------------------------------------------------------------------
 
 /// Records of an import that break a rule are all counted, and named up to here.
@@ -280,6 +304,8 @@ pub const PASSWORD_COST: u32 = 10;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Octets of a new password: bcrypt reads 72, and the last is its own.
 pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Octets of a new password of a record: bcrypt reads no more.
+pub const PASSWORD_HASHED_BYTES_MAX: usize = 72;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
 /// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
@@ -320,6 +346,12 @@ pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
 pub const URL_CHARS_MAX: usize = 2083;
+/// Characters of a text that generates itself; PocketBase's own patterns need 50.
+pub const GENERATED_CHARS_MAX: usize = TEXT_CHARS_MAX;
+/// Groups within groups of a pattern by which a text generates itself.
+pub const PATTERN_DEPTH_MAX: usize = 32;
+/// Patterns of text fields that a thread keeps ready.
+pub const PATTERNS_KEPT_MAX: usize = 32;
 /// Sort keys of a list, as in PocketBase.
 pub const SORT_KEYS_MAX: usize = 8;
 /// Octets of one sort key, as in PocketBase.
@@ -328,6 +360,8 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Records that a deletion looks up at once among those that refer to what goes.
+pub const CASCADE_ROWS: usize = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;
@@ -348,8 +382,66 @@ pub const FILTER_COMPARISONS_MAX: usize = 200;
 pub const FILTER_DEPTH_MAX: usize = 64;
 /// Function calls within each other, as in PocketBase.
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+/// Relations of one path, as in PocketBase.
+pub const FILTER_RELATIONS_MAX: usize = 6;
+/// Joins of one query: SQLite takes 64 tables.
+pub const FILTER_JOINS_MAX: usize = 60;
+/// Arguments of `strftime`, as in PocketBase.
+pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
 
-// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+// ---- Realtime -----------------------------------------------------------------------------
 
-/// Octets of a change of the settings: hundreds of rules and networks.
-pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+/// Seconds without a message after which a client is cut, as in PocketBase.
+pub const REALTIME_IDLE_SECS_MAX: u64 = 300;
+/// Seconds after which every client is cut, as in PocketBase.
+pub const REALTIME_LIFE_SECS_MAX: u64 = 1800;
+/// Characters of a client's id in a request, as in PocketBase; ours have 40.
+pub const REALTIME_ID_CHARS_MAX: usize = 255;
+/// Topics of a client, as in PocketBase.
+pub const REALTIME_TOPICS_MAX: usize = 1000;
+/// Characters of a topic, as in PocketBase.
+pub const REALTIME_TOPIC_CHARS_MAX: usize = 2500;
+/// Octets of a request that subscribes: as many topics of as many ASCII characters, with room for
+/// their quotes.
+pub const REALTIME_BODY_BYTES_MAX: usize = 3 << 20;
+/// Octets of such a request that are decoded on the executor's thread: some hundred topics.
+pub const REALTIME_BODY_BYTES_INLINE_MAX: usize = 16 * 1024;
+/// Octets that all subscriptions take: ten thousand clients with ten topics each, and some to spare.
+pub const REALTIME_TOPICS_BYTES_MAX: usize = 64 << 20;
+/// Messages that wait for one client.
+pub const REALTIME_QUEUE_MESSAGES_MAX: usize = 1024;
+/// Octets that wait for one client, unless it is a single message.
+pub const REALTIME_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Octets of all messages that wait, each counted once however many wait for it.
+pub const REALTIME_HELD_BYTES_MAX: usize = 16 << 20;
+/// Changes that wait for delivery.
+pub const REALTIME_BACKLOG_EVENTS_MAX: usize = 16 * 1024;
+/// Octets of those changes.
+pub const REALTIME_BACKLOG_BYTES_MAX: usize = 16 << 20;
+/// Changed records of one import that are told one by one.
+pub const REALTIME_IMPORT_EVENTS_MAX: usize = 10_000;
+/// Octets of a changed record that is encoded on the executor's thread.
+pub const REALTIME_ENCODE_BYTES_INLINE_MAX: usize = 64 * 1024;
+/// Messages queued, and rules looked at, before the reactor gets its turn: some 100 µs.
+pub const REALTIME_SENDS_PER_TURN_MAX: usize = 256;
+
+const _: () =
+    assert!(REALTIME_TOPICS_MAX * (REALTIME_TOPIC_CHARS_MAX + 4) <= REALTIME_BODY_BYTES_MAX);
+const _: () = assert!(REALTIME_BODY_BYTES_MAX <= HTTP_BODIES_BYTES_MAX);
+const _: () = assert!(REALTIME_QUEUE_BYTES_MAX <= REALTIME_HELD_BYTES_MAX);
+const _: () = assert!(REALTIME_IMPORT_EVENTS_MAX < REALTIME_BACKLOG_EVENTS_MAX);
+
+// ---- Moving in and out ----------------------------------------------------------------------
+
+/// Rows between two looks at the progress of a copy.
+pub const MOVE_STEP_ROWS: u64 = 256;
+/// Damages that SQLite's check of a foreign database names.
+pub const MOVE_DAMAGES_NAMED_MAX: u32 = 5;
+/// Folders below each other in `storage/`: PocketBase makes three.
+pub const STORAGE_DEPTH_MAX: usize = 16;
+/// Pause between two states of a progress line.
+pub const PROGRESS_PAUSE_MS: u64 = 100;
+/// What a new directory needs beside its content: the slot, the first pages of a WAL.
+pub const MOVE_SLACK_BYTES: u64 = 16 << 20;
+/// Octets of a chunk of a sealed file before it is sealed.
+pub const SEALED_CHUNK_BYTES: usize = 64 * 1024;

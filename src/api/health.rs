@@ -16,14 +16,16 @@ pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Respons
     let caller = caller_now(&state, &request).await?;
     let mut out = String::from("{\"message\":\"API is healthy.\",\"code\":200,\"data\":{");
     if caller.as_ref().is_some_and(Identity::is_superuser) {
-        let proxy_header = ["CF-Connecting-IP", "Fly-Client-IP"]
-            .into_iter()
+        let settings = state.settings();
+        let trusted = settings.trusted_proxy.headers.iter().map(String::as_str);
+        let proxy_header = trusted
+            .chain(["CF-Connecting-IP", "Fly-Client-IP"])
             .find(|name| request.header(name).is_some_and(|value| !value.is_empty()));
         // There are no backups over the API yet.
         out.push_str("\"canBackup\":false,\"possibleProxyHeader\":");
         push_str(&mut out, proxy_header.unwrap_or_default());
         out.push_str(",\"realIP\":");
-        push_str(&mut out, &expanded(request.peer.ip()));
+        push_str(&mut out, &expanded(request.real_ip));
     }
     out.push_str("}}");
     Ok(json_response(fields.pick(out)))

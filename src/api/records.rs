@@ -1,8 +1,10 @@
 //! Records of any collection.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::context::{request_info, with_caller};
 use super::error::{ApiError, Failed};
 use super::json::Fields;
 use super::{State, caller, collection, decode, json, json_response, token_of};
@@ -10,7 +12,7 @@ use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::model::{Collection, Kind};
 use crate::publish::Event;
-use crate::records::{self, Refused, Write};
+use crate::records::{self, Author, Refused, Submission, Write};
 use crate::store::{JobError, Reader, Tx};
 
 const NO_COLLECTION: &str = "Missing collection context.";
@@ -45,13 +47,15 @@ pub(super) async fn list(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.list_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let asked = list_params(&request);
+    let (asked, info) = (list_params(&request), request_info(&request));
     // Encoded on the reader's thread: a thousand records would hold the executor up.
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let page = records::list(reader, &collection, caller.as_ref(), &asked)?;
-        Ok(json::page(&collection, caller.as_ref(), &page, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let page = records::list(reader, &collection, &info, &asked)?;
+        let managed = records::rules::managed(reader, &collection, &info, &page.items)?;
+        Ok(json::page(&collection, caller.as_ref(), &managed, &page, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -67,12 +71,15 @@ pub(super) async fn view(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.view_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let id = params.value("id").to_owned();
+    let (id, info) = (params.value("id").to_owned(), request_info(&request));
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let record = records::view(reader, &collection, caller.as_ref(), &id)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let record = records::view(reader, &collection, &info, &id)?;
+        let seen = std::slice::from_ref(&record);
+        let managed = records::rules::managed(reader, &collection, &info, seen)?;
+        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -86,14 +93,17 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
+    let sent = asker.submission(&mut request, &collection, Write::Create).await?;
     let fields = Fields::of(&request)?;
+    let asked = Asked { token: asker.token, collection, id: None, sent };
+    let asked = with_hashes(&state, request.network(), asked, CREATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asker.token.as_deref())?;
-        let record = records::create(tx, &collection, caller.as_ref(), input, ttl_default_secs)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
+        let caller = caller(tx, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let record = records::create(tx, author, &collection, &asked.sent)?;
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -109,16 +119,18 @@ pub(super) async fn update(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
-    let asker = may_write(&state, &mut request, &collection, write).await?;
-    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
+    let asker = may_write(&state, &mut request, &collection, write.clone()).await?;
+    let sent = asker.submission(&mut request, &collection, write).await?;
     let fields = Fields::of(&request)?;
+    let asked = Asked { token: asker.token, collection, id: Some(id.clone()), sent };
+    let asked = with_hashes(&state, request.network(), asked, UPDATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asker.token.as_deref())?;
-        let caller = caller.as_ref();
-        let record = records::update(tx, &collection, caller, &id, input, ttl_default_secs)?;
-        Ok(json::record(&collection, caller, &record, &fields))
+        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
+        let caller = caller(tx, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let record = records::update(tx, author, &collection, &id, &asked.sent)?;
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;
@@ -141,11 +153,61 @@ pub(super) async fn delete(
     let job = move |tx: &mut Tx<'_, Event>| {
         let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(tx, asker.token.as_deref())?;
-        records::delete(tx, &collection, caller.as_ref(), &id, ttl_default_secs)
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        records::delete(tx, author, &collection, &id)
     };
     let written = state.store.write(job).await;
     written.map_err(|error| Failed { message: DELETE_FAILED, error })?;
     Ok(Response::empty(204))
+}
+
+/// What somebody wants to be written.
+struct Asked {
+    token: Option<String>,
+    collection: Arc<Collection>,
+    /// The record to change; `None` for a new one.
+    id: Option<String>,
+    sent: Submission,
+}
+
+/// Checks and hashes the passwords that were sent, in the places that `auth::password` has for
+/// that. Nothing is hashed for what would be refused anyway.
+async fn with_hashes(
+    state: &State,
+    network: IpAddr,
+    asked: Asked,
+    message: &'static str,
+) -> Result<Asked, ApiError> {
+    if !asked.sent.has_passwords(&asked.collection) {
+        return Ok(asked);
+    }
+    let ttl_default_secs = state.ttl_default_secs;
+    let job = move |reader: &Reader<'_>| {
+        let caller = caller(reader, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let Asked { collection, sent, .. } = &asked;
+        let work = match &asked.id {
+            None => records::create::prepare(reader, author, collection, sent)?.1,
+            Some(id) => records::update::prepare(reader, author, collection, id, sent)?.2,
+        };
+        Ok((asked, work))
+    };
+    let refuse = |error| ApiError::from(Failed { message, error });
+    let (mut asked, work) = state.store.read(job).await.map_err(refuse)?;
+    if let Some(verifying) = work.verify {
+        let (plain, hash) = (verifying.plain.clone(), verifying.hash.clone());
+        let fits = state.passwords.verify(network, plain, hash).await?;
+        asked.sent.set_verified(verifying, fits);
+        if !fits {
+            // The transaction says so.
+            return Ok(asked);
+        }
+    }
+    for hashing in work.hash {
+        let hash = state.passwords.hash_for(network, hashing.plain.clone(), hashing.cost).await?;
+        asked.sent.set_hash(hashing, hash);
+    }
+    Ok(asked)
 }
 
 /// Whoever wants to write.
@@ -153,6 +215,26 @@ struct Asker {
     token: Option<String>,
     /// By what the database said when the request came.
     is_superuser: bool,
+}
+
+impl Asker {
+    /// What was sent. Rules may look at more of it than the fields of the record.
+    async fn submission(
+        &self,
+        request: &mut Request,
+        collection: &Arc<Collection>,
+        write: Write,
+    ) -> Result<Submission, ApiError> {
+        let rule = match write {
+            Write::Create => &collection.create_rule,
+            Write::Update { .. } | Write::Delete { .. } => &collection.update_rule,
+        };
+        let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
+        let mut rules = rule.as_deref().into_iter().chain(manage_rule);
+        let keeps_all = !self.is_superuser && rules.any(|rule| rule.contains("@request.body"));
+        let input = decode::input(request, collection, self.is_superuser, keeps_all).await?;
+        Ok(input.into())
+    }
 }
 
 /// Whether somebody may write, as far as can be told without the values; the transaction

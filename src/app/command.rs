@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use smol::{LocalExecutor, Timer};
 
-use super::{Error, key_source};
+use super::{Error, key_source, moves};
 use crate::auth::password::Passwords;
 use crate::config::{Action, Data, Password, SuperuserVerb};
 use crate::control::records::Encoder;
@@ -39,6 +39,11 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
             let version = env!("CARGO_PKG_VERSION");
             return writeln!(output, "pocketdns {version}").map_err(Error::Output);
         }
+        Action::Import { source, source_encryption_env } => {
+            return moves::import(data, &source, source_encryption_env.as_deref(), output);
+        }
+        Action::Export { target } => return moves::export(data, &target, output),
+        Action::Rekey { new } => return moves::rekey(data, new, output),
         Action::ZoneCheck { files, origin } if !files.is_empty() => {
             return check_files(&files, origin.as_deref(), output);
         }

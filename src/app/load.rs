@@ -7,28 +7,21 @@ use std::ops::ControlFlow;
 
 use super::{Error, first_zone, into_store_error};
 use crate::limits::TTL_SECS_DEFAULT;
-use crate::publish::{Event, Live, Load, Loaded, RefusedRow, Spent};
-use crate::records::dns::refill;
+use crate::publish::{Event, Live, Load, Loaded, RefusedRow};
 use crate::records::zonefile::{self, Mode};
 use crate::rr::Row;
 use crate::store::{JobError, Store, zone_key};
 use crate::zone::Zones;
 use crate::{clock, sys};
 
-/// Makes zones of all stored rows, on a reader thread, and names those that are not served. Gives
-/// what is to be dropped when there is time.
-pub(super) async fn load_zones(
-    store: &Store<Event>,
-    zones: &RefCell<Zones>,
-) -> Result<Spent, Error> {
+/// Makes zones of all stored rows, on a reader thread, and names those that are not served.
+pub(super) async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
         let mut load = Load::new(TTL_SECS_DEFAULT);
-        let mut row = Row::default();
         reader.dns_rows(|stored| {
-            refill(&mut row, stored);
-            load.push(&row);
+            load.push(stored.into());
             ControlFlow::Continue(())
         })?;
         // A zone of rows that other software wrote has no serial yet.
@@ -44,7 +37,7 @@ pub(super) async fn load_zones(
         Ok((loaded, unnumbered.into_inner()))
     });
     let (loaded, unnumbered) = loading.await.map_err(into_store_error)?;
-    let Loaded { zones: loaded, refused, refused_count, spent } = loaded;
+    let Loaded { zones: loaded, refused, refused_count } = loaded;
     for RefusedRow { row, refusal } in refused {
         log::warn!(
             "a stored record is not served; {} rule={:?}",
@@ -66,7 +59,7 @@ pub(super) async fn load_zones(
         });
         numbering.await.map_err(into_store_error)?;
     }
-    Ok(spent)
+    Ok(())
 }
 
 /// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.

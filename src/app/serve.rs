@@ -31,7 +31,7 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
     let life = async {
         let live = Live::default();
         let mut pump = executor.spawn(pump(committed.clone(), live.clone()));
-        let spent = load_zones(&store, &live.zones).await?;
+        load_zones(&store, &live.zones).await?;
         make_first_zone(&store).await?;
         load_settings(&store, &live).await?;
         let world = World { executor: &executor, store: &store, live: &live, passes: &passes };
@@ -44,8 +44,7 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
         let fed = Rc::clone(&supervisor);
         let _watchdog = executor.spawn(async move { fed.feed_watchdog().await });
         // It answers already; what the start leaves behind can wait for that.
-        smol::unblock(move || {
-            drop(spent);
+        smol::unblock(|| {
             sys::trim_memory();
             sys::forget_code_pages();
         })
@@ -115,6 +114,9 @@ async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
         let mut replaced = Vec::new();
         for event in done.events.drain(..) {
             replaced.extend(live.apply(event));
+        }
+        if let Some(schema) = &done.schema {
+            live.realtime.schema_changed(schema);
         }
         done.finish();
         if !replaced.is_empty() {

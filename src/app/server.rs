@@ -103,12 +103,16 @@ impl Server {
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
         tasks.push(executor.spawn(control));
 
+        let mut state = api::State::new(store.clone(), passwords, live);
+        state.origins = api::Origins::new(addresses.origins.clone());
+        let state = Rc::new(state);
+        tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
         let (http_stop, stopped) = smol::channel::bounded(1);
         let http_task = executor.spawn(http::serve(
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-            api::handler(Rc::new(api::State::new(store.clone(), passwords, live))),
+            api::handler(state),
             stopped,
         ));
         Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })

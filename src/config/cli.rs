@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb};
+use super::{
+    Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, NewKey, Password, Serve, SuperuserVerb,
+};
 
 /// Reads a command line, the program's name first.
 ///
@@ -24,14 +26,21 @@ pub fn parse(
     let CommandLine { data, listen: listen_before, command } = line;
     let is_serve = matches!(command, None | Some(Verb::Serve(_)));
     if !is_serve && listen_before.is_given() {
-        return Err(CommandLine::command()
-            .error(ErrorKind::ArgumentConflict, "--http and --dns belong to the command `serve`"));
+        return Err(CommandLine::command().error(
+            ErrorKind::ArgumentConflict,
+            "--http, --dns and --origins belong to the command `serve`",
+        ));
     }
     let action = match command {
         None => Action::Serve(listen_before.over(Listen::default())),
         Some(Verb::Serve(listen)) => Action::Serve(listen.over(listen_before)),
         Some(Verb::Superuser { verb }) => verb.into(),
         Some(Verb::Zone { verb }) => verb.into(),
+        Some(Verb::Import { source, source_encryption_env }) => {
+            Action::Import { source, source_encryption_env }
+        }
+        Some(Verb::Export { target }) => Action::Export { target },
+        Some(Verb::Rekey { new }) => Action::Rekey { new: new.into() },
         Some(Verb::Stats) => Action::Stats,
         Some(Verb::Version) => Action::Version,
     };
@@ -84,6 +93,10 @@ struct Listen {
     /// [default: 127.0.0.1:1053]
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<SocketAddr>,
+    /// The origins of pages that may read answers of the API, with commas between; `*` and `?` stand
+    /// for any text and any character [default: *]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    origins: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -99,6 +112,26 @@ enum Verb {
     Zone {
         #[command(subcommand)]
         verb: ZoneCommand,
+    },
+    /// Make the data directory from the plain pb_data of a PocketBase that does not run
+    Import {
+        /// The pb_data, of PocketBase 0.23 or newer; it is only read
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+        /// The environment variable with the key that its settings are encrypted with
+        #[arg(long = "sourceEncryptionEnv", value_name = "NAME")]
+        source_encryption_env: Option<String>,
+    },
+    /// Make a plain pb_data for PocketBase from the data directory of a server that does not run
+    Export {
+        /// The pb_data to make; nothing may have that name
+        #[arg(value_name = "OUT")]
+        target: PathBuf,
+    },
+    /// Exchange the key that opens the data directory of a server that does not run
+    Rekey {
+        #[command(flatten)]
+        new: NewKeyFlags,
     },
     /// Print the counters of the running server
     Stats,
@@ -119,6 +152,18 @@ enum SuperuserCommand {
         /// The address it signs in with
         email: String,
     },
+}
+
+/// The key to come; the one that opens the directory until now is named as for every command.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct NewKeyFlags {
+    /// The environment variable that holds the new secret: at least 32 characters
+    #[arg(long = "newEncryptionEnv", value_name = "NAME")]
+    new_encryption_env: Option<String>,
+    /// The file that holds the new key
+    #[arg(long = "newKeyFile", value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -164,15 +209,17 @@ enum ZoneCommand {
 
 impl Listen {
     fn is_given(&self) -> bool {
-        self.http.is_some() || !self.dns.is_empty()
+        self.http.is_some() || !self.dns.is_empty() || !self.origins.is_empty()
     }
 
     /// What is said here, else what is said in `before`, else the defaults.
     fn over(self, before: Self) -> Serve {
         let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
+        let origins = [self.origins, before.origins].into_iter().find(|list| !list.is_empty());
         Serve {
             http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
             dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
+            origins: origins.unwrap_or_else(|| vec!["*".to_owned()]),
         }
     }
 }
@@ -181,6 +228,16 @@ impl From<DataFlags> for Data {
     fn from(flags: DataFlags) -> Self {
         let DataFlags { dir, encryption_env, key_file } = flags;
         Self { dir, encryption_env, key_file }
+    }
+}
+
+impl From<NewKeyFlags> for NewKey {
+    fn from(flags: NewKeyFlags) -> Self {
+        match flags {
+            NewKeyFlags { new_encryption_env: Some(name), .. } => Self::Env(name),
+            // The group has seen to it that it is there.
+            NewKeyFlags { new_key_file, .. } => Self::File(new_key_file.unwrap_or_default()),
+        }
     }
 }
 
@@ -219,7 +276,7 @@ mod tests {
 
     use super::{CommandLine, parse};
     use crate::config::{
-        Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb,
+        Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, NewKey, Password, Serve, SuperuserVerb,
     };
 
     fn parsed(line: &str) -> Invocation {
@@ -234,7 +291,7 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(Serve { http: http.parse().unwrap(), dns })
+        Action::Serve(Serve { http: http.parse().unwrap(), dns, origins: vec!["*".into()] })
     }
 
     #[test]
@@ -246,7 +303,7 @@ mod tests {
     fn no_command_is_serve_with_its_defaults() {
         for line in ["", "serve"] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(action, Action::Serve(Serve { http: HTTP_DEFAULT, dns: vec![DNS_DEFAULT] }));
+            assert_eq!(action, serve(&HTTP_DEFAULT.to_string(), &[&DNS_DEFAULT.to_string()]));
             assert_eq!(data.dir, PathBuf::from("pb_data"));
             assert_eq!((data.encryption_env, data.key_file), (None, None));
         }
@@ -262,6 +319,16 @@ mod tests {
             "--http 127.0.0.1:1 serve --http [::1]:0 --dns 0.0.0.0:53 --dns [::]:53",
         ] {
             assert_eq!(parsed(line).action, both, "{line}");
+        }
+    }
+
+    #[test]
+    fn origins_are_a_list() {
+        for line in
+            ["--origins https://a,https://*.b", "serve --origins https://a --origins https://*.b"]
+        {
+            let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
+            assert_eq!(serve.origins, ["https://a", "https://*.b"], "{line}");
         }
     }
 
@@ -314,6 +381,14 @@ mod tests {
             ("zone list", Action::ZoneList),
             ("zone check", Action::ZoneCheck { files: vec![], origin: None }),
             ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
+            ("import s", Action::Import { source: "s".into(), source_encryption_env: None }),
+            (
+                "import --sourceEncryptionEnv E s",
+                Action::Import { source: "s".into(), source_encryption_env: Some("E".into()) },
+            ),
+            ("export o", Action::Export { target: "o".into() }),
+            ("rekey --newEncryptionEnv E", Action::Rekey { new: NewKey::Env("E".into()) }),
+            ("rekey --newKeyFile f", Action::Rekey { new: NewKey::File("f".into()) }),
             ("stats", Action::Stats),
             ("version", Action::Version),
         ] {
@@ -333,6 +408,10 @@ mod tests {
             "zone import",
             "zone export",
             "zone",
+            "import",
+            "export",
+            "rekey",
+            "rekey --newEncryptionEnv E --newKeyFile f",
             "superuser",
             "superuser delete",
             "superuser delete a@b.c secret",

@@ -72,10 +72,36 @@ pub enum Action {
         /// The zone, when the files do not say.
         origin: Option<String>,
     },
+    /// Make the data directory from a plain one of PocketBase.
+    Import {
+        /// The plain directory.
+        source: PathBuf,
+        /// The name of the variable with the key of its settings.
+        source_encryption_env: Option<String>,
+    },
+    /// Make a plain directory of PocketBase from the data directory.
+    Export {
+        /// The directory to make.
+        target: PathBuf,
+    },
+    /// Seal the key slot with another key.
+    Rekey {
+        /// Where that is.
+        new: NewKey,
+    },
     /// Print the counters of the running server.
     Stats,
     /// Print the version.
     Version,
+}
+
+/// Where the key to come is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewKey {
+    /// `--newEncryptionEnv`: the name of a variable, not yet looked up.
+    Env(String),
+    /// `--newKeyFile`.
+    File(PathBuf),
 }
 
 /// A password that was typed; never printed.
@@ -95,6 +121,8 @@ pub struct Serve {
     pub http: SocketAddr,
     /// `--dns`, at least one, each for UDP and TCP.
     pub dns: Vec<SocketAddr>,
+    /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; at least one.
+    pub origins: Vec<String>,
 }
 
 /// What to do with a superuser.

@@ -21,6 +21,12 @@ impl FieldError {
         Self { field: field.into(), code, message: message.into(), params: Vec::new() }
     }
 
+    /// Nothing is there where something has to be.
+    #[must_use]
+    pub fn required(field: impl Into<String>) -> Self {
+        Self::new(field, "validation_required", "Cannot be blank")
+    }
+
     /// The same with a parameter.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {

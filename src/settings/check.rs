@@ -4,12 +4,12 @@
 
 use std::net::IpAddr;
 
-use crate::auth::email::is_email;
 use crate::model::cron::Schedule;
+use crate::model::email::is_email;
+use crate::model::field::address::is_url;
 use crate::model::network::Network;
 use crate::model::settings::{RateLimitRule, S3};
 use crate::model::{FieldError, Settings};
-use crate::records::validate::is_url;
 
 /// Characters of the names in `meta`.
 const NAME_CHARS_MAX: usize = 255;

@@ -27,7 +27,7 @@
 //! steps, a full disk for example, removes what this start had made, in the reverse order.
 //!
 //! Later starts only read: nothing here overwrites a key file or a slot that exists, and neither
-//! is made where a database exists.
+//! is made where a database exists. The exception is [`reseal`], when the operator exchanges the key.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -61,7 +61,7 @@ const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 + SALT_BYTES + NONCE_LEN;
 const SLOT_BYTES: usize = HEADER_BYTES + KEY_BYTES + TAG_BYTES;
 
 /// What a plaintext SQLite database begins with.
-const PLAINTEXT_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(super) const PLAINTEXT_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Where the key lies, for the words at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +136,9 @@ pub(super) fn look(dir: &Path, source: &KeySource) -> Result<Found, OpenError> {
 }
 
 /// The first start's steps 1 and 2. Needs the directory's lock, and [`look`] to have found
-/// `Nothing` under it.
+/// `Nothing` under it. The slot comes into `slot_dir`, which is `dir` or will become it.
 pub(super) fn create(
+    slot_dir: &Path,
     dir: &Path,
     material: Option<Material>,
     made: &mut Made,
@@ -149,8 +150,26 @@ pub(super) fn create(
     let mut data_key = Key::default();
     random_bytes(data_key.as_mut_slice());
     let slot = seal(&data_key, &material, PBKDF2_ROUNDS);
-    write_new(&dir.join(SLOT_NAME), &slot, made)?;
+    write_new(&slot_dir.join(SLOT_NAME), &slot, made)?;
     Ok(data_key)
+}
+
+/// Puts a slot that `source` opens in the place of the one that is there: a draft, fsync, rename,
+/// fsync of the folder. A kill leaves the old slot or the new one, and perhaps the draft. Needs the
+/// directory's lock.
+pub(super) fn reseal(dir: &Path, data_key: &Key, source: &KeySource) -> Result<(), OpenError> {
+    let path = dir.join(SLOT_NAME);
+    let Some(material) = Material::load(source, dir)? else {
+        let expected = key_file_beside(dir)?;
+        return Err(OpenError::MissingKey { dir: dir.to_owned(), expected });
+    };
+    let slot = seal(data_key, &material, PBKDF2_ROUNDS);
+    let draft = draft_of(&path);
+    if let Err(error) = write_draft(&draft, &slot).and_then(|()| fs::rename(&draft, &path)) {
+        fs::remove_file(&draft).ok();
+        return Err(file_error("replace", &path)(error));
+    }
+    sync_folder(&path)
 }
 
 /// Where the key lies, in words.
@@ -295,6 +314,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Removes nothing: somebody else will.
+    pub(super) fn kept() -> Self {
+        Self { paths: Vec::new(), kept: true }
+    }
+
     pub(super) fn add(&mut self, path: PathBuf) {
         self.paths.push(path);
     }
@@ -350,9 +374,7 @@ fn read_start(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, OpenErro
 
 /// Makes a file that did not exist, 0600, whole or not at all, and durable with its folder.
 fn write_new(path: &Path, bytes: &[u8], made: &mut Made) -> Result<(), OpenError> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
+    let draft = draft_of(path);
     let written = write_draft(&draft, bytes).and_then(|()| rename_new(&draft, path));
     if let Err(error) = written {
         fs::remove_file(&draft).ok();
@@ -360,6 +382,12 @@ fn write_new(path: &Path, bytes: &[u8], made: &mut Made) -> Result<(), OpenError
     }
     made.add(path.to_owned());
     sync_folder(path)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    draft.into()
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -11,7 +11,8 @@
 //! - index `_pocketdns_owner`: `coredns_records` by `name` without regard to case.
 //!
 //! Each start runs all of this in one transaction; what exists stays as it is, so a start after a
-//! crash and a start of a newer version add what is missing.
+//! crash and a start of a newer version add what is missing. A database that a PocketBase made keeps
+//! its own list of migrations: those that it never ran are PocketBase's to run, on an export.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -45,8 +46,15 @@ const MIGRATIONS: [&str; 9] = [
 pub(super) fn data(connection: &Connection) -> rusqlite::Result<()> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    add_missing(connection)?;
+    transaction.commit()
+}
+
+/// The same within the caller's transaction.
+pub(super) fn add_missing(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(include_str!("migrations/data.sql"))?;
-    if !is_applied(connection, INIT)? {
+    let is_new = !is_applied(connection, INIT)?;
+    if is_new {
         for collection in seed(SYSTEM_COLLECTIONS) {
             collections::create(connection, &collection)?;
         }
@@ -66,13 +74,14 @@ pub(super) fn data(connection: &Connection) -> rusqlite::Result<()> {
         "INSERT OR IGNORE INTO _params (id, value, created, updated) VALUES ('settings', ?1, ?2, ?2)",
         params![Settings::default().to_json().to_string().into_bytes(), now],
     )?;
-    for (at, file) in (clock::unix_micros()..).zip(MIGRATIONS) {
+    let ours = if is_new { MIGRATIONS.as_slice() } else { &[DNS_INIT] };
+    for (at, file) in (clock::unix_micros()..).zip(ours) {
         connection.execute(
             "INSERT OR IGNORE INTO _migrations (file, applied) VALUES (?1, ?2)",
             params![file, i64::try_from(at).unwrap_or(i64::MAX)],
         )?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 /// Brings `auxiliary.db` up to date.

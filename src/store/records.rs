@@ -13,12 +13,12 @@ use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::collections::quoted;
 use super::error::sqlite;
-use super::{Reader, StoreError, Tx};
+use super::{Reader, StoreError, Tx, filter_sql};
 use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
-use crate::model::{
-    Collection, Field, FieldKind, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
-};
+use crate::model::filter::Plan;
+use crate::model::filter::datum::Datum;
+use crate::model::{Collection, Field, FieldKind, Kind, Page, Paging, Record, Value, ids, value};
 
 /// The collection of superusers.
 const SUPERUSERS: &str = "_superusers";
@@ -39,35 +39,196 @@ impl Reader<'_> {
         self.record_where(collection, "`id` = ?1", id)
     }
 
-    /// A page of the collection's records.
+    /// Is there a record with this id?
     ///
     /// # Errors
     /// The database failed.
-    pub fn list(&self, collection: &Collection, query: &ListQuery) -> Result<Page, StoreError> {
-        let page = query.page.max(1);
-        let per_page = match query.per_page {
+    pub fn has_record(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1", id)
+    }
+
+    /// Is there a record with this id, but for the case of ASCII letters?
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_record_like(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1 COLLATE NOCASE", id)
+    }
+
+    fn exists(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameter: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(&collection.name));
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.exists([parameter]))
+            .map_err(sqlite("look for a record"))
+    }
+
+    /// The ids of records whose relation field with the index `field` names the record `id`: the
+    /// first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn referring_ids(
+        &self,
+        collection: &Collection,
+        field: usize,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(field) = collection.fields.get(field) else { return Ok(Vec::new()) };
+        let column = quoted(&field.name);
+        let condition = if field.is_multiple() {
+            // What is no list counts as a list of itself, as where the list is read. An id of letters
+            // and digits stands in the text as it is, and most rows need no further look.
+            let is_plain = id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+            let glance =
+                if is_plain { format!("instr({column}, ?1) > 0 AND ") } else { String::new() };
+            format!(
+                "{glance}EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid({column}) AND \
+                 json_type({column}) = 'array' THEN {column} ELSE json_array({column}) END) \
+                 WHERE value = ?1)"
+            )
+        } else {
+            format!("{column} = ?1")
+        };
+        self.ids(collection, &condition, params![id, i64::try_from(max).unwrap_or(i64::MAX)], 2)
+    }
+
+    /// The ids of a system collection's records that belong to the record `id` of the collection
+    /// `owner_id`: the first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn owned_ids(
+        &self,
+        collection: &Collection,
+        owner_id: &str,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let condition = "collectionRef = ?1 AND recordRef = ?2";
+        self.ids(collection, condition, params![owner_id, id, max], 3)
+    }
+
+    fn ids(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameters: &[&dyn ToSql],
+        limit_at: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let table = quoted(&collection.name);
+        let sql = format!("SELECT `id` FROM {table} WHERE {condition} LIMIT ?{limit_at}");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let rows = statement.query_map(parameters, |row| row.get::<_, String>(0))?;
+                rows.collect()
+            })
+            .map_err(sqlite("find records"))
+    }
+
+    /// A page of the records that a plan finds.
+    ///
+    /// # Errors
+    /// The database failed, or the statement is beyond SQLite's limits.
+    pub fn list(&self, plan: &Plan, paging: Paging) -> Result<Page, StoreError> {
+        let page = paging.page.max(1);
+        let per_page = match paging.per_page {
             0 => LIST_PER_PAGE_DEFAULT,
             asked => asked.min(LIST_PER_PAGE_MAX),
         };
-        let offset = i64::try_from((page - 1).saturating_mul(per_page)).unwrap_or(i64::MAX);
-        let sql = format!(
-            "SELECT {} FROM {}{} LIMIT ?1 OFFSET ?2",
-            columns(collection),
-            quoted(&collection.name),
-            order_by(collection, &query.sort)
-        );
-        let items = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                let limit = i64::try_from(per_page).unwrap_or(i64::MAX);
-                let rows =
-                    statement.query_map(params![limit, offset], |row| read(collection, row))?;
-                rows.collect()
+        let before = (page - 1).saturating_mul(per_page);
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let sql = filter_sql::select(plan, signed(per_page), signed(before));
+        let mut items = Vec::new();
+        self.rows(&sql, |row| {
+            items.push(read(&plan.collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("list records"))?;
+        let found = items.len() as u64;
+        let total = if paging.skip_total {
+            None
+        } else if found < per_page && (found > 0 || page == 1) {
+            // The last page says how many there are.
+            Some(before + found)
+        } else {
+            let mut total = 0;
+            self.rows(&filter_sql::count(plan), |row| {
+                total = row.get::<_, i64>(0)?;
+                Ok(())
             })
-            .map_err(sqlite("list records"))?;
-        let total = if query.skip_total { None } else { Some(self.count(collection)?) };
+            .map_err(sqlite("count records"))?;
+            Some(total.unsigned_abs())
+        };
         Ok(Page { page, per_page, total, items })
+    }
+
+    /// The record with this id, if the plan finds it.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn find(&self, plan: &Plan, id: &str) -> Result<Option<Record>, StoreError> {
+        let mut found = None;
+        self.rows(&filter_sql::one(plan, id), |row| {
+            found = Some(read(&plan.collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("read a record"))?;
+        Ok(found)
+    }
+
+    /// Those of these ids whose records the plan finds.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn find_ids(&self, plan: &Plan, ids: &[&str]) -> Result<Vec<String>, StoreError> {
+        let ids = serde_json::Value::from(ids).to_string();
+        let mut found = Vec::new();
+        self.rows(&filter_sql::among(plan, &ids), |row| {
+            found.push(row.get(0)?);
+            Ok(())
+        })
+        .map_err(sqlite("read ids"))?;
+        Ok(found)
+    }
+
+    /// Whether the plan would find this record, which is not stored.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn finds_new(&self, plan: &Plan, record: &Record) -> Result<bool, StoreError> {
+        let values = plan.collection.fields.iter().zip(&record.values);
+        // Without a column's type: a parameter stays what it is.
+        let values = values.map(|(_, value)| Datum::plain(value)).collect();
+        let mut is_found = false;
+        self.rows(&filter_sql::for_new(plan, values), |_| {
+            is_found = true;
+            Ok(())
+        })
+        .map_err(sqlite("judge a record"))?;
+        Ok(is_found)
+    }
+
+    fn rows(
+        &self,
+        sql: &filter_sql::Sql,
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(&sql.text)?;
+        sql.bind(&mut statement)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        Ok(())
     }
 
     /// How many records the collection has.
@@ -82,22 +243,39 @@ impl Reader<'_> {
             .map_err(sqlite("count records"))
     }
 
-    /// The superuser with this address, compared as PocketBase does: case matters unless the
-    /// collection's unique index on `email` says otherwise.
+    /// The record whose field `column`, which a unique index of its own covers, has this value; case
+    /// matters unless that index says otherwise. `None` as well when there is no such index, and for
+    /// an empty value, which PocketBase's indexes leave out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn record_by_unique(
+        &self,
+        collection: &Collection,
+        column: &str,
+        value: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        if value.is_empty() || collection.field(column).is_none() {
+            return Ok(None);
+        }
+        let column_sql = quoted(column);
+        match unique_index(collection, column) {
+            None => Ok(None),
+            Some(Case::Matters) => {
+                self.record_where(collection, &format!("{column_sql} = ?1"), value)
+            }
+            Some(Case::Ignored) => {
+                self.record_where(collection, &format!("{column_sql} = ?1 COLLATE NOCASE"), value)
+            }
+        }
+    }
+
+    /// The superuser with this address; as [`Self::record_by_unique`].
     ///
     /// # Errors
     /// The database failed.
     pub fn superuser_by_email(&self, email: &str) -> Result<Option<Record>, StoreError> {
-        let collection = self.superusers()?;
-        if email.is_empty() {
-            return Ok(None);
-        }
-        let condition = if ignores_case(&collection, "email") {
-            "`email` = ?1 COLLATE NOCASE"
-        } else {
-            "`email` = ?1"
-        };
-        self.record_where(&collection, condition, email)
+        self.record_by_unique(&*self.superusers()?, "email", email)
     }
 
     /// How many superusers there are.
@@ -283,44 +461,30 @@ fn columns(collection: &Collection) -> String {
     names.join(",")
 }
 
-fn order_by(collection: &Collection, sort: &[Sort]) -> String {
-    let keys: Vec<_> = sort
-        .iter()
-        .filter_map(|sort| {
-            let direction = if sort.descending { "DESC" } else { "ASC" };
-            Some(match &sort.key {
-                SortKey::Random => "RANDOM()".to_owned(),
-                SortKey::Rowid => format!("_rowid_ {direction}"),
-                SortKey::Field(at) => {
-                    format!("{} {direction}", quoted(&collection.fields.get(*at)?.name))
-                }
-                // What is no JSON has nothing on any path. The path has no character to escape.
-                SortKey::Json(at, path) => {
-                    let (column, path) = (quoted(&collection.fields.get(*at)?.name), path.as_str());
-                    format!(
-                        "(CASE WHEN json_valid({column}) THEN json_extract({column}, '{path}') END) {direction}"
-                    )
-                }
-            })
-        })
-        .collect();
-    if keys.is_empty() { String::new() } else { format!(" ORDER BY {}", keys.join(", ")) }
+/// Whether a unique index tells `A` from `a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Matters,
+    Ignored,
 }
 
-/// Whether the unique index over this column alone compares without regard to case.
-fn ignores_case(collection: &Collection, column: &str) -> bool {
-    collection.indexes.iter().any(|sql| {
+/// The unique index over this column alone.
+fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
+    collection.indexes.iter().find_map(|sql| {
         let sql = sql.to_ascii_lowercase();
-        let Some((head, tail)) = sql.split_once('(') else { return false };
-        let Some((key, _)) = tail.split_once(')') else { return false };
+        let (head, tail) = sql.split_once('(')?;
+        let (key, _) = tail.split_once(')')?;
         let mut words = key.split_whitespace();
-        let is_column =
-            words.next().is_some_and(|word| word.trim_matches(['`', '"', '[', ']']) == column);
+        let is_column = words.next().is_some_and(|word| {
+            word.trim_matches(['`', '"', '[', ']']).eq_ignore_ascii_case(column)
+        });
         let is_unique = head.split_whitespace().any(|word| word == "unique");
-        is_unique
-            && is_column
-            && !key.contains(',')
-            && words.collect::<Vec<_>>().join(" ").starts_with("collate nocase")
+        let is_nocase = words.collect::<Vec<_>>().join(" ").starts_with("collate nocase");
+        (is_unique && is_column && !key.contains(',')).then_some(if is_nocase {
+            Case::Ignored
+        } else {
+            Case::Matters
+        })
     })
 }
 
@@ -360,7 +524,9 @@ pub(super) fn text_of(stored: ValueRef<'_>) -> Cow<'_, str> {
         ValueRef::Null => Cow::Borrowed(""),
         ValueRef::Integer(number) => Cow::Owned(number.to_string()),
         ValueRef::Real(number) => Cow::Owned(Value::Number(number).to_json().to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+        // Checked first: what is well-formed, as nearly all is, is known by that much sooner.
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
     }
 }
 
@@ -396,8 +562,11 @@ impl ToSql for Stored<'_> {
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{ignores_case, value_of};
-    use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
+    use super::{Case, unique_index, value_of};
+    use crate::model::filter::Plan;
+    use crate::model::filter::datum::Affinity;
+    use crate::model::filter::plan::{Column, Expr, Key, Order, RECORD};
+    use crate::model::{Collection, Field, FieldKind, Paging, Record, Value};
     use crate::store::fixture::{dns_record, in_memory};
     use crate::store::writer::Tx;
     use crate::store::{StoreError, collections};
@@ -416,9 +585,10 @@ mod tests {
         Field::from_json(&json).unwrap()
     }
 
-    fn ids(tx: &Tx<'_, ()>, collection: &Collection, query: &ListQuery) -> Vec<String> {
-        let items = tx.list(collection, query).unwrap().items;
-        items.iter().map(|record| record.text(collection, "name").to_owned()).collect()
+    fn names(tx: &Tx<'_, ()>, plan: &Plan, page: u64, per_page: u64) -> Vec<String> {
+        let paging = Paging { page, per_page, skip_total: false };
+        let items = tx.list(plan, paging).unwrap().items;
+        items.iter().map(|record| record.text(&plan.collection, "name").to_owned()).collect()
     }
 
     #[test]
@@ -491,28 +661,30 @@ mod tests {
             for name in ["c", "a", "b", "e", "d"] {
                 tx.insert(&dns, &dns_record(&dns, "example.com.", name, "x")).unwrap();
             }
-            let by_name =
-                Sort { key: SortKey::Field(dns.field_index("name").unwrap()), descending: false };
-            let mut query =
-                ListQuery { page: 0, per_page: 2, skip_total: false, sort: vec![by_name] };
-            assert_eq!(ids(tx, &dns, &query), ["a", "b"]);
-            query.page = 3;
-            assert_eq!(ids(tx, &dns, &query), ["e"]);
-            let page = tx.list(&dns, &query).unwrap();
-            assert_eq!((page.page, page.per_page, page.total), (3, 2, Some(5)));
-            query =
-                ListQuery { page: u64::MAX, per_page: u64::MAX, skip_total: true, sort: vec![] };
-            let page = tx.list(&dns, &query).unwrap();
-            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
-            query = ListQuery {
-                page: 1,
-                per_page: 0,
-                skip_total: true,
-                sort: vec![Sort { key: SortKey::Rowid, descending: true }],
+            let column = Column {
+                slot: RECORD,
+                index: dns.field_index("name").unwrap(),
+                name: "name".into(),
+                affinity: Affinity::Text,
             };
-            assert_eq!(ids(tx, &dns, &query), ["d", "e", "b", "a", "c"]);
-            query.sort = vec![Sort { key: SortKey::Random, descending: true }];
-            assert_eq!(ids(tx, &dns, &query).len(), 5);
+            let by = |key, descending| Plan {
+                order: vec![Order { key, descending }],
+                ..Plan::all(dns.clone())
+            };
+            let by_name = by(Key::Expr(Expr::Column(column)), false);
+            assert_eq!(names(tx, &by_name, 0, 2), ["a", "b"]);
+            assert_eq!(names(tx, &by_name, 3, 2), ["e"]);
+            for (page, per_page, items) in [(3, 2, 1), (1, 5, 5), (9, 2, 0), (1, 1, 1)] {
+                let found = tx.list(&by_name, Paging { page, per_page, skip_total: false });
+                let found = found.unwrap();
+                assert_eq!((found.page, found.per_page), (page, per_page));
+                assert_eq!((found.items.len(), found.total), (items, Some(5)));
+            }
+            let far = Paging { page: u64::MAX, per_page: u64::MAX, skip_total: true };
+            let page = tx.list(&by_name, far).unwrap();
+            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
+            assert_eq!(names(tx, &by(Key::Rowid, true), 1, 0), ["d", "e", "b", "a", "c"]);
+            assert_eq!(names(tx, &by(Key::Random, true), 1, 0).len(), 5);
         });
     }
 
@@ -573,15 +745,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_ignores_case_when_its_unique_index_does() {
+    fn a_unique_value_ignores_case_when_its_index_does() {
         let with_index = |sql: &str| {
             let mut collection = Collection::for_test(&["email"]);
             collection.indexes.push(sql.into());
-            ignores_case(&collection, "email")
+            unique_index(&collection, "email")
         };
-        assert!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"));
-        assert!(!with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)"));
+        assert_eq!(
+            with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"),
+            Some(Case::Ignored)
+        );
+        assert_eq!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"), Some(Case::Matters));
+        assert_eq!(with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"), None);
+        let of_two = "CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)";
+        assert_eq!(with_index(of_two), None);
     }
 }

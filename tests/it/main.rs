@@ -9,5 +9,7 @@ mod harness;
 mod hostile;
 mod keys;
 mod load;
+mod moving;
 mod power;
+mod realtime;
 mod service;

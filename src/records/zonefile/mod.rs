@@ -10,14 +10,15 @@ mod plan;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use super::dns::{COLLECTION, borrowed, refill};
+use super::dns::{COLLECTION, borrowed};
 use crate::clock;
-use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX};
+use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX, REALTIME_IMPORT_EVENTS_MAX};
 use crate::masterfile;
-use crate::model::{Collection, Record, Value, ids};
+use crate::model::{Action, Collection, Record, RecordEvent, Value, ids};
 use crate::publish::{Event, Load, RefusedRow};
-use crate::rr::{Refusal, Row, codec, gate};
+use crate::rr::{Refusal, Row, RowRef, codec, gate};
 use crate::store::{Reader, StoreError, Tx};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::{Zone, made_soa};
@@ -108,11 +109,9 @@ pub fn import(
 
     let mut planner = Planner::new(zone, &records, mode, ttl_default_secs);
     let mut stored_zone_text = None;
-    let mut row = Row::default();
     tx.zone_rows(&zone_text, |stored| {
-        refill(&mut row, stored);
-        stored_zone_text.get_or_insert_with(|| row.zone.clone());
-        planner.push_stored(&row);
+        stored_zone_text.get_or_insert_with(|| stored.zone.to_owned());
+        planner.push_stored(stored.into());
         ControlFlow::Continue(())
     })?;
     let plan = planner.finish(row_id)?;
@@ -183,15 +182,32 @@ fn write(
         return Err(StoreError::Collection { collection: COLLECTION.to_owned(), problem });
     };
     let now = clock::now_text();
+    let is_told = plan.write_count() <= REALTIME_IMPORT_EVENTS_MAX;
+    if !is_told {
+        tx.publish(Event::Records(Arc::clone(&collection)));
+    }
+    let tell = |tx: &mut Tx<'_, Event>, action, record, old: Option<Record>| {
+        let collection = Arc::clone(&collection);
+        let (record, old) = (Arc::new(record), old.map(Arc::new));
+        tx.publish(Event::Record(Box::new(RecordEvent { action, collection, record, old })));
+    };
     for id in &plan.removed {
+        let old = if is_told { tx.record_by_id(&collection, id)? } else { None };
         tx.delete(&collection, id)?;
+        if let Some(old) = old {
+            tell(tx, Action::Delete, old, None);
+        }
     }
     for Written { id, at, ttl } in &plan.changed {
         if let Some(rr) = records.get(*at)
             && let Some(mut record) = tx.record_by_id(&collection, id)?
         {
+            let old = is_told.then(|| record.clone());
             set_data(&collection, &mut record, rr, *ttl, &now);
             tx.update(&collection, &record)?;
+            if is_told {
+                tell(tx, Action::Update, record, old);
+            }
         }
     }
     for Written { id, at, ttl } in &plan.added {
@@ -205,6 +221,9 @@ fn write(
         set("created", now.clone());
         set_data(&collection, &mut record, rr, *ttl, &now);
         tx.insert(&collection, &record)?;
+        if is_told {
+            tell(tx, Action::Create, record, None);
+        }
     }
     Ok(())
 }
@@ -225,10 +244,8 @@ fn publish_zone(
     ttl_default_secs: u32,
 ) -> Result<(), StoreError> {
     let mut load = Load::new(ttl_default_secs);
-    let mut row = Row::default();
     tx.zone_rows(&zone.to_string(), |stored| {
-        refill(&mut row, stored);
-        load.push(&row);
+        load.push(stored.into());
         ControlFlow::Continue(())
     })?;
     // Without a row that is served the zone goes.
@@ -351,15 +368,14 @@ fn read_zones(
 ) -> Result<Contents, StoreError> {
     let mut contents = Contents::default();
     let mut rows: HashMap<Name, HashMap<Name, Vec<(String, Rr)>>> = HashMap::new();
-    let mut row = Row::default();
     let take = |stored: crate::store::DnsRowRef<'_>| {
-        refill(&mut row, stored);
-        match gate::decode(&row, ttl_default_secs) {
+        let row = RowRef::from(stored);
+        match gate::decode(row, ttl_default_secs) {
             Ok((zone, rr)) => {
                 let owners = rows.entry(zone).or_default();
-                owners.entry(rr.owner.clone()).or_default().push((row.id.clone(), rr));
+                owners.entry(rr.owner.clone()).or_default().push((row.id.to_owned(), rr));
             }
-            Err(refusal) => contents.refuse(|| row.clone(), refusal),
+            Err(refusal) => contents.refuse(|| row.into(), refusal),
         }
         ControlFlow::Continue(())
     };
