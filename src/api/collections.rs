@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::error::{ApiError, Failed};
-use super::json::{Fields, push_collection, push_page};
+use super::fields::Fields;
+use super::json::{push_collection, push_page};
 use super::records::list_params;
 use super::{State, caller_now, json_response, require_superuser};
 use crate::http::router::Params;

@@ -10,6 +10,7 @@ mod collections;
 mod context;
 mod decode;
 mod error;
+mod fields;
 mod health;
 mod json;
 mod policy;

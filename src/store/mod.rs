@@ -55,6 +55,7 @@ pub use self::moving::{
 };
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
+pub use self::records::is_unique;
 pub use self::secret::{KeySource, Secret, Subkeys, from_variable, key_file_beside, key_source};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};

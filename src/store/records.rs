@@ -39,6 +39,30 @@ impl Reader<'_> {
         self.record_where(collection, "`id` = ?1", id)
     }
 
+    /// The records with these ids, in no order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn records_by_ids(
+        &self,
+        collection: &Collection,
+        ids: &[&str],
+    ) -> Result<Vec<Record>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE `id` IN (SELECT value FROM json_each(?1))",
+            columns(collection),
+            quoted(&collection.name)
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let ids = serde_json::Value::from(ids).to_string();
+                let rows = statement.query_map([ids], |row| read(collection, row))?;
+                rows.collect()
+            })
+            .map_err(sqlite("read records"))
+    }
+
     /// Is there a record with this id?
     ///
     /// # Errors
@@ -459,6 +483,12 @@ fn refuse_view(collection: &Collection) -> Result<(), StoreError> {
 fn columns(collection: &Collection) -> String {
     let names: Vec<_> = collection.fields.iter().map(|field| quoted(&field.name)).collect();
     names.join(",")
+}
+
+/// Does a unique index cover this column alone?
+#[must_use]
+pub fn is_unique(collection: &Collection, column: &str) -> bool {
+    unique_index(collection, column).is_some()
 }
 
 /// Whether a unique index tells `A` from `a`.
