@@ -19,8 +19,9 @@ use crate::limits::{
     EXPAND_BACK_RELATED_MAX, EXPAND_LEVELS_MAX, EXPAND_PATHS_MAX, EXPANDED_RECORDS_MAX,
 };
 use crate::model::filter::{Context, RequestInfo};
+use crate::model::index::Index;
 use crate::model::{Collection, Field, FieldKind, Record, Value};
-use crate::store::{Reader, StoreError, is_unique};
+use crate::store::{Reader, StoreError};
 
 /// A record and what its caller sees beside it.
 #[derive(Debug, Clone)]
@@ -216,7 +217,7 @@ impl Walk<'_, '_> {
             self.reader.referring_ids(from, index, id, EXPAND_BACK_RELATED_MAX)
         });
         let ids = ids.collect::<Result<_, _>>()?;
-        let is_list = !is_unique(from, field);
+        let is_list = Index::unique_over(&from.indexes, field).is_none();
         Ok(Some(Relation { target: Arc::clone(from), is_list, ids }))
     }
 

@@ -33,7 +33,7 @@ pub mod view;
 pub mod zonefile;
 
 pub use create::create;
-pub use delete::delete;
+pub use delete::{delete, truncate};
 pub use enrich::{Seen, enrich};
 pub use list::list;
 pub use submission::Submission;

@@ -18,7 +18,10 @@ use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::filter::Plan;
 use crate::model::filter::datum::Datum;
-use crate::model::{Collection, Field, FieldKind, Kind, Page, Paging, Record, Value, ids, value};
+use crate::model::index::IndexColumn;
+use crate::model::{
+    Collection, Field, FieldKind, Index, Kind, Page, Paging, Record, Value, ids, value,
+};
 
 /// The collection of superusers.
 const SUPERUSERS: &str = "_superusers";
@@ -241,7 +244,8 @@ impl Reader<'_> {
         Ok(is_found)
     }
 
-    fn rows(
+    /// Runs a query and shows each row.
+    pub(super) fn rows(
         &self,
         sql: &filter_sql::Sql,
         mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
@@ -283,15 +287,10 @@ impl Reader<'_> {
             return Ok(None);
         }
         let column_sql = quoted(column);
-        match unique_index(collection, column) {
-            None => Ok(None),
-            Some(Case::Matters) => {
-                self.record_where(collection, &format!("{column_sql} = ?1"), value)
-            }
-            Some(Case::Ignored) => {
-                self.record_where(collection, &format!("{column_sql} = ?1 COLLATE NOCASE"), value)
-            }
-        }
+        let Some(index) = Index::unique_over(&collection.indexes, column) else { return Ok(None) };
+        let ignores_case = |column: &IndexColumn| column.collate.eq_ignore_ascii_case("nocase");
+        let collation = if index.columns.iter().any(ignores_case) { " COLLATE NOCASE" } else { "" };
+        self.record_where(collection, &format!("{column_sql} = ?1{collation}"), value)
     }
 
     /// The superuser with this address; as [`Self::record_by_unique`].
@@ -376,6 +375,39 @@ impl<E> Tx<'_, E> {
         Ok(changed > 0)
     }
 
+    /// Removes all records, and nothing that hangs on them.
+    ///
+    /// # Errors
+    /// A view has no records; or the database failed.
+    pub fn clear(&mut self, collection: &Collection) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        self.connection
+            .execute(&format!("DELETE FROM {}", quoted(&collection.name)), [])
+            .map(drop)
+            .map_err(sqlite("delete all records"))
+    }
+
+    /// The ids of up to `count` records, whichever.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn some_ids(
+        &self,
+        collection: &Collection,
+        count: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.connection
+            .prepare_cached(&format!("SELECT `id` FROM {} LIMIT ?1", quoted(&collection.name)))
+            .and_then(|mut statement| {
+                let rows = statement
+                    .query_map([i64::try_from(count).unwrap_or(i64::MAX)], |row| {
+                        Ok(text_of(row.get_ref(0)?).into_owned())
+                    })?;
+                rows.collect()
+            })
+            .map_err(sqlite("list ids"))
+    }
+
     /// Removes the record with this id; `false` when there is none. With an auth record go its
     /// MFAs, OTPs, known origins and external sign-ins.
     ///
@@ -394,6 +426,27 @@ impl<E> Tx<'_, E> {
             self.forget(&SIGN_INS, collection, id)?;
         }
         Ok(removed > 0)
+    }
+
+    /// Removes what belongs to records of a collection, by `collectionRef`, and was created before a
+    /// moment (as PocketBase writes it).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_created_before(
+        &mut self,
+        collection: &Collection,
+        owners_id: &str,
+        before: &str,
+    ) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        let table = quoted(&collection.name);
+        let sql = format!("DELETE FROM {table} WHERE `collectionRef` = ?1 AND `created` < ?2");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.execute([owners_id, before]))
+            .map(drop)
+            .map_err(sqlite("delete expired records"))
     }
 
     /// Makes the superuser with this address, or gives it a new password and token key, which ends
@@ -480,46 +533,13 @@ fn refuse_view(collection: &Collection) -> Result<(), StoreError> {
 }
 
 /// The columns in the order of the fields.
-fn columns(collection: &Collection) -> String {
+pub(super) fn columns(collection: &Collection) -> String {
     let names: Vec<_> = collection.fields.iter().map(|field| quoted(&field.name)).collect();
     names.join(",")
 }
 
-/// Does a unique index cover this column alone?
-#[must_use]
-pub fn is_unique(collection: &Collection, column: &str) -> bool {
-    unique_index(collection, column).is_some()
-}
-
-/// Whether a unique index tells `A` from `a`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
-    Matters,
-    Ignored,
-}
-
-/// The unique index over this column alone.
-fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
-    collection.indexes.iter().find_map(|sql| {
-        let sql = sql.to_ascii_lowercase();
-        let (head, tail) = sql.split_once('(')?;
-        let (key, _) = tail.split_once(')')?;
-        let mut words = key.split_whitespace();
-        let is_column = words.next().is_some_and(|word| {
-            word.trim_matches(['`', '"', '[', ']']).eq_ignore_ascii_case(column)
-        });
-        let is_unique = head.split_whitespace().any(|word| word == "unique");
-        let is_nocase = words.collect::<Vec<_>>().join(" ").starts_with("collate nocase");
-        (is_unique && is_column && !key.contains(',')).then_some(if is_nocase {
-            Case::Ignored
-        } else {
-            Case::Matters
-        })
-    })
-}
-
 /// A record out of a row whose columns are the fields.
-fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let values = collection.fields.iter().enumerate();
     let values = values.map(|(at, field)| Ok(value_of(field, row.get_ref(at)?)));
     Ok(Record { values: values.collect::<rusqlite::Result<_>>()? })
@@ -592,7 +612,7 @@ impl ToSql for Stored<'_> {
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{Case, unique_index, value_of};
+    use super::value_of;
     use crate::model::filter::Plan;
     use crate::model::filter::datum::Affinity;
     use crate::model::filter::plan::{Column, Expr, Key, Order, RECORD};
@@ -772,22 +792,5 @@ mod tests {
             assert_eq!(tx.record_by_id(&origins, "one").unwrap(), None);
             assert!(tx.record_by_id(&origins, "two").unwrap().is_some());
         });
-    }
-
-    #[test]
-    fn a_unique_value_ignores_case_when_its_index_does() {
-        let with_index = |sql: &str| {
-            let mut collection = Collection::for_test(&["email"]);
-            collection.indexes.push(sql.into());
-            unique_index(&collection, "email")
-        };
-        assert_eq!(
-            with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"),
-            Some(Case::Ignored)
-        );
-        assert_eq!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"), Some(Case::Matters));
-        assert_eq!(with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"), None);
-        let of_two = "CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)";
-        assert_eq!(with_index(of_two), None);
     }
 }
