@@ -27,7 +27,6 @@ use crate::auth::{Identity, identify};
 use crate::clock;
 use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
-use crate::limits::TTL_SECS_DEFAULT;
 use crate::model::Collection;
 use crate::publish::Event;
 use crate::store::{Reader, Store, StoreError};
@@ -45,15 +44,10 @@ pub struct State {
 }
 
 impl State {
-    /// With PocketBase's cost of passwords and the default TTL of DNS records.
+    /// Nobody has failed to sign in yet.
     #[must_use]
-    pub fn new(store: Store<Event>, passwords: Rc<Passwords>) -> Self {
-        Self {
-            store,
-            passwords,
-            limiter: RefCell::new(Limiter::default()),
-            ttl_default_secs: TTL_SECS_DEFAULT,
-        }
+    pub fn new(store: Store<Event>, passwords: Rc<Passwords>, ttl_default_secs: u32) -> Self {
+        Self { store, passwords, limiter: RefCell::new(Limiter::default()), ttl_default_secs }
     }
 }
 

@@ -8,7 +8,9 @@ use smol::LocalExecutor;
 
 use super::*;
 use crate::auth::superuser::{self, Expect, SuperuserError};
-use crate::limits::{BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX, SIGN_IN_FAILURES_MAX};
+use crate::limits::{
+    BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX, SIGN_IN_FAILURES_MAX, TTL_SECS_DEFAULT,
+};
 use crate::store::{self, KeySource};
 
 const EMAIL: &str = "a@example.com";
@@ -78,7 +80,8 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
             commit.finish();
         }
     });
-    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4))));
+    let state =
+        Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), TTL_SECS_DEFAULT));
     let server = Server { handler: handler(Rc::clone(&state)), state, published };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();

@@ -19,11 +19,12 @@ use crate::{clock, sys};
 pub(super) async fn load_zones(
     store: &Store<Event>,
     zones: &RefCell<Zones>,
+    ttl_default_secs: u32,
 ) -> Result<Spent, Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
-        let mut load = Load::new(TTL_SECS_DEFAULT);
+        let mut load = Load::new(ttl_default_secs);
         let mut row = Row::default();
         reader.dns_rows(|stored| {
             refill(&mut row, stored);

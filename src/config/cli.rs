@@ -1,6 +1,6 @@
 //! The command line, with PocketBase's flag names.
 //!
-//! `--dir`, `--encryptionEnv` and `--keyFile` may stand anywhere. No command means `serve`, so its
+//! `--conf`, `--dir`, `--encryptionEnv` and `--keyFile` may stand anywhere. No command means `serve`, so its
 //! flags may stand without it; before any other command they are an error, not ignored.
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb};
+use super::{Action, Invocation, Password, ServeFlags, SuperuserVerb};
 
 /// Reads a command line, the program's name first.
 ///
@@ -28,10 +28,11 @@ pub fn parse(
             .error(ErrorKind::ArgumentConflict, "--http and --dns belong to the command `serve`"));
     }
     let action = match command {
-        None => Action::Serve(listen_before.over(Listen::default())),
+        None => Action::Serve(listen_before.into()),
         Some(Verb::Serve(listen)) => Action::Serve(listen.over(listen_before)),
         Some(Verb::Superuser { verb }) => verb.into(),
         Some(Verb::Zone { verb }) => verb.into(),
+        Some(Verb::Config { verb: ConfigCommand::Check { file } }) => Action::ConfigCheck { file },
         Some(Verb::Stats) => Action::Stats,
         Some(Verb::Version) => Action::Version,
     };
@@ -56,9 +57,13 @@ struct CommandLine {
 
 #[derive(Args)]
 struct DataFlags {
-    /// The data directory; made when it does not exist
-    #[arg(long, global = true, value_name = "DIR", default_value = "pb_data")]
-    dir: PathBuf,
+    /// The Corefile to take settings from, as CoreDNS with coredns-pocketbase takes it; flags and
+    /// environment come before it
+    #[arg(long, global = true, value_name = "FILE")]
+    conf: Option<PathBuf>,
+    /// The data directory; made when it does not exist [default: pb_data]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// The environment variable that holds the secret which opens the database: at least 32
     /// characters
     #[arg(long = "encryptionEnv", global = true, value_name = "NAME")]
@@ -93,6 +98,11 @@ enum Verb {
         #[command(subcommand)]
         verb: ZoneCommand,
     },
+    /// Look into the configuration
+    Config {
+        #[command(subcommand)]
+        verb: ConfigCommand,
+    },
     /// Print the counters of the running server
     Stats,
     /// Print the version
@@ -121,6 +131,16 @@ struct Credentials {
     /// The password; asked for, or read from the standard input, when it is not given
     #[arg(value_name = "PASS")]
     password: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say whether a Corefile is right, and what it would do
+    Check {
+        /// The file [default: that of --conf, or Corefile]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -160,20 +180,24 @@ impl Listen {
         self.http.is_some() || !self.dns.is_empty()
     }
 
-    /// What is said here, else what is said in `before`, else the defaults.
-    fn over(self, before: Self) -> Serve {
-        let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
-        Serve {
-            http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
-            dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
-        }
+    /// What is said here, else what is said in `before`.
+    fn over(self, before: Self) -> ServeFlags {
+        let dns = if self.dns.is_empty() { before.dns } else { self.dns };
+        ServeFlags { http: self.http.or(before.http), dns }
     }
 }
 
-impl From<DataFlags> for Data {
+impl From<Listen> for ServeFlags {
+    fn from(listen: Listen) -> Self {
+        let Listen { http, dns } = listen;
+        Self { http, dns }
+    }
+}
+
+impl From<DataFlags> for super::DataFlags {
     fn from(flags: DataFlags) -> Self {
-        let DataFlags { dir, encryption_env, key_file } = flags;
-        Self { dir, encryption_env, key_file }
+        let DataFlags { conf, dir, encryption_env, key_file } = flags;
+        Self { conf, dir, encryption_env, key_file }
     }
 }
 
@@ -211,9 +235,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::{CommandLine, parse};
-    use crate::config::{
-        Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, Password, Serve, SuperuserVerb,
-    };
+    use crate::config::{Action, DataFlags, Invocation, Password, ServeFlags, SuperuserVerb};
 
     fn parsed(line: &str) -> Invocation {
         let words = std::iter::once("pocketdns").chain(line.split_whitespace());
@@ -227,7 +249,7 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(Serve { http: http.parse().unwrap(), dns })
+        Action::Serve(ServeFlags { http: Some(http.parse().unwrap()), dns })
     }
 
     #[test]
@@ -236,12 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn no_command_is_serve_with_its_defaults() {
+    fn no_command_is_serve() {
         for line in ["", "serve"] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(action, Action::Serve(Serve { http: HTTP_DEFAULT, dns: vec![DNS_DEFAULT] }));
-            assert_eq!(data.dir, PathBuf::from("pb_data"));
-            assert_eq!((data.encryption_env, data.key_file), (None, None));
+            assert_eq!(action, Action::Serve(ServeFlags::default()));
+            assert_eq!(data, DataFlags::default());
         }
     }
 
@@ -261,12 +282,13 @@ mod tests {
     #[test]
     fn flags_of_the_data_stand_anywhere() {
         for line in [
-            "--dir /d --encryptionEnv E --keyFile /k superuser delete a@b.c",
-            "superuser --dir /d delete --encryptionEnv=E a@b.c --keyFile /k",
-            "superuser delete a@b.c --dir=/d --encryptionEnv E --keyFile=/k",
+            "--conf /c --dir /d --encryptionEnv E --keyFile /k superuser delete a@b.c",
+            "superuser --dir /d delete --encryptionEnv=E a@b.c --conf /c --keyFile /k",
+            "superuser delete a@b.c --dir=/d --conf=/c --encryptionEnv E --keyFile=/k",
         ] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(data.dir, PathBuf::from("/d"), "{line}");
+            let path = |text: &str| Some(PathBuf::from(text));
+            assert_eq!((data.conf, data.dir), (path("/c"), path("/d")), "{line}");
             assert_eq!(data.encryption_env.as_deref(), Some("E"), "{line}");
             assert_eq!(data.key_file, Some(PathBuf::from("/k")), "{line}");
             let email = "a@b.c".to_owned();
@@ -307,6 +329,8 @@ mod tests {
             ("zone list", Action::ZoneList),
             ("zone check", Action::ZoneCheck { files: vec![], origin: None }),
             ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
+            ("config check", Action::ConfigCheck { file: None }),
+            ("config check Corefile", Action::ConfigCheck { file: Some("Corefile".into()) }),
             ("stats", Action::Stats),
             ("version", Action::Version),
         ] {
