@@ -12,11 +12,13 @@ mod command;
 mod first_zone;
 mod listeners;
 mod load;
+mod moves;
 mod passes;
 mod probes;
 mod reload;
 mod serve;
 mod server;
+mod supervisor;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ use crate::config::{self, Action, Data, Invocation, settle};
 use crate::control::CommandError;
 use crate::control::client::AskError;
 use crate::dns::bind::BindError;
+use crate::moving;
 use crate::records::zonefile::ImportError;
 use crate::store::{self, JobError, KeySource, OpenError, StoreError};
 
@@ -72,6 +75,8 @@ pub enum Error {
     Corefile(#[from] LoadError),
     #[error("cannot make the superuser {email:?}, whose password is in {place}")]
     Superuser { email: String, place: &'static str, source: SuperuserError },
+    #[error(transparent)]
+    Move(#[from] moving::Error),
     #[error("cannot print")]
     Output(#[source] io::Error),
 }

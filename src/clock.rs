@@ -35,25 +35,54 @@ pub fn now_text() -> String {
 /// A moment as PocketBase writes it; `micros` since 1970-01-01 UTC.
 #[must_use]
 pub fn date_text(micros: u64) -> String {
-    let millis = micros / 1000;
-    let (day_secs, days) = (millis / 1000 % 86_400, millis / 86_400_000);
-    // Howard Hinnant's days-to-civil: eras of 146,097 days, years that begin in March.
+    i64::try_from(micros / 1000).map_or_else(|_| String::new(), millis_text)
+}
+
+/// A moment as PocketBase writes it; `millis` since 1970-01-01 UTC, leap seconds not counted.
+#[must_use]
+pub fn millis_text(millis: i64) -> String {
+    let (year, month, day) = date_of(millis.div_euclid(DAY_MILLIS));
+    let of_day = millis.rem_euclid(DAY_MILLIS);
+    let secs = of_day / 1000;
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{:03}Z",
+        secs / 3600,
+        secs / 60 % 60,
+        secs % 60,
+        of_day % 1000
+    )
+}
+
+/// Milliseconds of a day.
+pub const DAY_MILLIS: i64 = 86_400_000;
+
+/// Year, month and day of a day of the Gregorian calendar, counted from 1970-01-01 (Howard
+/// Hinnant's civil_from_days: eras of 146,097 days, years that begin in March).
+#[must_use]
+pub fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}.{:03}Z",
-        day_secs / 3600,
-        day_secs / 60 % 60,
-        day_secs % 60,
-        millis % 1000
-    )
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The inverse of [`date_of`] (days_from_civil); `None` for a date that does not exist.
+#[must_use]
+pub fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let shifted_year = year - i64::from(month <= 2);
+    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    (date_of(days) == (year, month, day)).then_some(days)
 }
 
 /// Makes every later reading `micros`; 0 gives the system clock back. For tests only: the value is

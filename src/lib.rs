@@ -14,10 +14,13 @@ pub mod zone;
 
 // From rows to zones.
 pub mod auth;
+pub mod files;
 pub mod model;
+pub mod moving;
 pub mod publish;
 pub mod records;
 pub mod rr;
+pub mod settings;
 pub mod store;
 
 // The surface of PocketBase.

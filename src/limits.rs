@@ -250,6 +250,10 @@ pub const MALLOC_THRESHOLD_BYTES: i32 = 256 * 1024;
 pub const TASKS_PER_PASS_MAX: usize = 16;
 /// Addresses of this host that the zone of a first start tells.
 pub const FIRST_ZONE_ADDRESSES_MAX: usize = 16;
+/// Pause before the service manager is told again what it had no room for.
+pub const SUPERVISOR_PAUSE_MS: u64 = 100;
+/// Between two signs of life to the service manager, however impatient it is.
+pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
 
@@ -301,6 +305,19 @@ pub const RELOAD_JITTER_SECS_DEFAULT: u64 = 15;
 const _: () = assert!(COREFILE_WORD_BYTES_MAX < COREFILE_BYTES_MAX);
 const _: () = assert!(RELOAD_INTERVAL_SECS_MIN <= RELOAD_INTERVAL_SECS_DEFAULT);
 
+// ---- Settings, limits of requests, logs, jobs -------------------------------------------------
+
+/// Octets of a change of the settings: hundreds of rules and networks.
+pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+/// Windows of rate limits that are open at once: 400 kB, taken when the first rule counts.
+pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
+/// Windows whose hash gives them the same places.
+pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
+/// Octets of a batch where the settings say nothing, as in PocketBase.
+pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+
+const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
+
 // ---- Zone files ---------------------------------------------------------------------------
 
 /// Records of an import that break a rule are all counted, and named up to here.
@@ -318,6 +335,8 @@ pub const PASSWORD_COST: u32 = 10;
 pub const PASSWORD_CHARS_MIN: usize = 8;
 /// Octets of a new password: bcrypt reads 72, and the last is its own.
 pub const PASSWORD_BYTES_MAX: usize = 71;
+/// Octets of a new password of a record: bcrypt reads no more.
+pub const PASSWORD_HASHED_BYTES_MAX: usize = 72;
 /// Characters of what a client sends as identity or password.
 pub const CREDENTIAL_CHARS_MAX: usize = 255;
 /// Password hashes computed at once for clients of the API: each takes a core for 50 ms and more.
@@ -358,6 +377,12 @@ pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
 pub const URL_CHARS_MAX: usize = 2083;
+/// Characters of a text that generates itself; PocketBase's own patterns need 50.
+pub const GENERATED_CHARS_MAX: usize = TEXT_CHARS_MAX;
+/// Groups within groups of a pattern by which a text generates itself.
+pub const PATTERN_DEPTH_MAX: usize = 32;
+/// Patterns of text fields that a thread keeps ready.
+pub const PATTERNS_KEPT_MAX: usize = 32;
 /// Sort keys of a list, as in PocketBase.
 pub const SORT_KEYS_MAX: usize = 8;
 /// Octets of one sort key, as in PocketBase.
@@ -366,6 +391,8 @@ pub const SORT_KEY_BYTES_MAX: usize = 255;
 pub const PAGE_ITEMS_DEFAULT: u64 = 30;
 /// Items on a page, as in PocketBase.
 pub const PAGE_ITEMS_MAX: u64 = 1000;
+/// Records that a deletion looks up at once among those that refer to what goes.
+pub const CASCADE_ROWS: usize = 1000;
 /// Octets of a body beside what the text, JSON and editor fields of its collection may hold: names,
 /// blanks, and the fields of the other kinds.
 pub const BODY_SLACK_BYTES: usize = 256 * 1024;
@@ -375,3 +402,29 @@ pub const BODY_BYTES_GUEST_MAX: usize = HTTP_BODY_SMALL_BYTES_MAX;
 /// Octets of a request body that is decoded on the executor's thread: some 1 ms of work. A larger
 /// one goes to the pool.
 pub const BODY_BYTES_INLINE_MAX: usize = 128 * 1024;
+
+// ---- Filters and rules --------------------------------------------------------------------
+
+/// Octets of a filter that a client sends, as in PocketBase.
+pub const FILTER_BYTES_MAX: usize = 3500;
+/// Comparisons of one filter or rule, as in PocketBase.
+pub const FILTER_COMPARISONS_MAX: usize = 200;
+/// Parentheses within each other; SQLite takes expressions of 1000 levels.
+pub const FILTER_DEPTH_MAX: usize = 64;
+/// Function calls within each other, as in PocketBase.
+pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+
+// ---- Moving in and out ----------------------------------------------------------------------
+
+/// Rows between two looks at the progress of a copy.
+pub const MOVE_STEP_ROWS: u64 = 256;
+/// Damages that SQLite's check of a foreign database names.
+pub const MOVE_DAMAGES_NAMED_MAX: u32 = 5;
+/// Folders below each other in `storage/`: PocketBase makes three.
+pub const STORAGE_DEPTH_MAX: usize = 16;
+/// Pause between two states of a progress line.
+pub const PROGRESS_PAUSE_MS: u64 = 100;
+/// What a new directory needs beside its content: the slot, the first pages of a WAL.
+pub const MOVE_SLACK_BYTES: u64 = 16 << 20;
+/// Octets of a chunk of a sealed file before it is sealed.
+pub const SEALED_CHUNK_BYTES: usize = 64 * 1024;

@@ -1,4 +1,5 @@
-//! The seam between what is committed and what is served: rows of `coredns_records` become zones.
+//! The seam between what is committed and what is served: rows of `coredns_records` become zones,
+//! and changed settings hold.
 //!
 //! - An event is applied after its COMMIT and before its reply is sent, in commit order and without
 //!   an await, so whoever holds a `200` finds the change in the next answer.
@@ -10,23 +11,78 @@
 //!
 //! The only file that knows both a stored row and an RRset.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::rr::{Refusal, Row, gate};
-use crate::wire::{Name, OwnerSets, Rr};
+use hashbrown::HashTable;
+
+use crate::model::{Collection, Record, Settings};
+use crate::rr::{Refusal, Row, RowRef, gate};
+use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
-use crate::zone::{Zone, ZoneChange, Zones};
+use crate::zone::{Build, Zone, ZoneChange, Zones};
 
 /// What a commit has changed.
 pub enum Event {
+    /// A record of any collection. In the index it changes nothing: what it means for DNS is an
+    /// event of its own.
+    Record(Box<RecordEvent>),
     /// Some owner names of a zone.
     Changed(ZoneChange),
     /// A zone as a whole: an import. Built where the transaction ran.
     Replaced(Box<Zone>),
+    /// The settings, as they are from now on.
+    Settings(Arc<Settings>),
 }
 
-/// Brings the index up to date with one event. A zone that gave way to another is handed back, to
-/// be dropped where nobody waits for it.
+/// A record that was written.
+#[derive(Debug, Clone)]
+pub struct RecordEvent {
+    /// What happened to it.
+    pub action: Action,
+    /// Its collection, as it was in the transaction.
+    pub collection: Arc<Collection>,
+    /// The record as it is stored now, secrets included; as it was, when it went.
+    pub record: Arc<Record>,
+    /// What an update took the place of.
+    pub old: Option<Arc<Record>>,
+}
+
+/// What happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Action {
+    Create,
+    Update,
+    Delete,
+}
+
+/// What commits bring up to date on the executor; clones share it.
+#[derive(Clone, Default)]
+pub struct Live {
+    /// What DNS answers from.
+    pub zones: Rc<RefCell<Zones>>,
+    /// What the API goes by.
+    pub settings: Rc<RefCell<Arc<Settings>>>,
+}
+
+impl Live {
+    /// Brings it up to date with one event. A zone that gave way to another is handed back, to be
+    /// dropped where nobody waits for it.
+    pub fn apply(&self, event: Event) -> Option<Zone> {
+        match event {
+            Event::Settings(settings) => {
+                *self.settings.borrow_mut() = settings;
+                None
+            }
+            event => apply(&mut self.zones.borrow_mut(), event),
+        }
+    }
+}
+
+/// The part of [`Live::apply`] that is about zones.
 pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
     match event {
         Event::Changed(change) => {
@@ -34,6 +90,7 @@ pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
             None
         }
         Event::Replaced(zone) => zones.replace(*zone),
+        Event::Record(_) | Event::Settings(_) => None,
     }
 }
 
@@ -50,23 +107,78 @@ pub struct RefusedRow {
 }
 
 /// Gathers rows in any order and makes zones of them.
+///
+/// A start waits for this, with some hundred thousand rows, so it takes no memory of its own for a
+/// row: what was read lies one after the other in one buffer, and rows of the same owner name form
+/// a chain. An owner name with one row, as most have, goes from that buffer into its zone.
 pub struct Load {
     ttl_default_secs: u32,
-    zones: Vec<Name>,
+    zones: Vec<LoadedZone>,
     places: HashMap<Name, usize>,
     /// The text of the last zone, and its place.
     last: Option<(String, usize)>,
-    rows: Vec<Entry>,
+    entries: Vec<Entry>,
+    /// Owner name, id and rdata of each entry.
+    octets: Vec<u8>,
     refused: Vec<RefusedRow>,
     refused_count: usize,
 }
 
-/// A record with what it is grouped by. Grouping by hash beats sorting by name: names are long.
+/// A zone whose rows are being gathered.
+struct LoadedZone {
+    apex: Name,
+    /// How many owner names it has so far.
+    owners: usize,
+}
+
+/// A record that the gate let pass by itself.
 struct Entry {
     zone: usize,
+    /// Of the owner name.
     hash: u64,
-    id: Box<str>,
-    rr: Rr,
+    /// Where its octets start.
+    at: usize,
+    owner_bytes: usize,
+    id_bytes: usize,
+    rdata_bytes: usize,
+    rtype: Rtype,
+    ttl: u32,
+    place: Place,
+}
+
+/// The place of an entry among those of its owner name; a chain is in no order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It has no other.
+    Alone,
+    /// The first of several, and the next of them.
+    First(usize),
+    /// One of the others, and the next of them if there is one.
+    Other(Option<usize>),
+}
+
+/// Finds the entries of each owner name, and counts the owner names of each zone. Done when all are
+/// there, so that the table of names is made in its size.
+fn chain(entries: &mut [Entry], octets: &[u8], zones: &mut [LoadedZone]) {
+    let mut firsts: HashTable<usize> = HashTable::with_capacity(entries.len());
+    for this in 0..entries.len() {
+        let Entry { zone, hash, .. } = entries[this];
+        let owner = entries[this].owner(octets);
+        let is_it = |first: &usize| {
+            let other = &entries[*first];
+            other.zone == zone && other.owner(octets) == owner
+        };
+        let Some(&first) = firsts.find(hash, is_it) else {
+            firsts.insert_unique(hash, this, |first| entries[*first].hash);
+            zones[zone].owners += 1;
+            continue;
+        };
+        entries[this].place = Place::Other(match entries[first].place {
+            Place::First(next) => Some(next),
+            Place::Alone | Place::Other(_) => None,
+        });
+        entries[first].place = Place::First(this);
+    }
 }
 
 /// What a load gave.
@@ -77,13 +189,7 @@ pub struct Loaded {
     pub refused: Vec<RefusedRow>,
     /// How many there are in all.
     pub refused_count: usize,
-    /// What nobody needs any longer.
-    pub spent: Spent,
 }
-
-/// The memory of a load. Giving back that of 100,000 records takes some ten milliseconds, so drop
-/// it where nobody waits.
-pub struct Spent(#[expect(dead_code, reason = "kept only to be dropped")] Vec<Entry>);
 
 impl Load {
     /// Starts without rows. `ttl_default_secs` stands for a TTL of 0.
@@ -94,42 +200,59 @@ impl Load {
             zones: Vec::new(),
             places: HashMap::new(),
             last: None,
-            rows: Vec::new(),
+            entries: Vec::new(),
+            octets: Vec::new(),
             refused: Vec::new(),
             refused_count: 0,
         }
     }
 
     /// Takes one stored row.
-    pub fn push(&mut self, row: &Row) {
+    pub fn push(&mut self, row: RowRef<'_>) {
         if let Err(refusal) = self.try_push(row) {
-            self.refuse(|| row.clone(), refusal);
+            self.refuse(|| row.into(), refusal);
         }
     }
 
-    fn try_push(&mut self, row: &Row) -> Result<(), Refusal> {
-        let zone = self.zone_index(row)?;
-        let rr = gate::decode_within(&self.zones[zone], row, self.ttl_default_secs)?;
-        let hash = hash_of(rr.owner.as_wire());
-        self.rows.push(Entry { zone, hash, id: row.id.as_str().into(), rr });
+    fn try_push(&mut self, row: RowRef<'_>) -> Result<(), Refusal> {
+        let zone = self.zone_index(row.zone)?;
+        let Rr { owner, rtype, ttl, rdata } =
+            gate::decode_within(&self.zones[zone].apex, row, self.ttl_default_secs)?;
+        let (at, owner) = (self.octets.len(), owner.as_wire());
+        self.octets.extend_from_slice(owner);
+        self.octets[at..].make_ascii_lowercase(); // A length octet is at most 63, never a letter.
+        let hash = hash_of(&self.octets[at..]);
+        self.octets.extend_from_slice(row.id.as_bytes());
+        self.octets.extend_from_slice(&rdata);
+        self.entries.push(Entry {
+            zone,
+            hash,
+            at,
+            owner_bytes: owner.len(),
+            id_bytes: row.id.len(),
+            rdata_bytes: rdata.len(),
+            rtype,
+            ttl,
+            place: Place::Alone,
+        });
         Ok(())
     }
 
     /// The place of the row's zone in the list. Rows of one zone mostly come together, spelled the
     /// same.
-    fn zone_index(&mut self, row: &Row) -> Result<usize, Refusal> {
+    fn zone_index(&mut self, zone: &str) -> Result<usize, Refusal> {
         if let Some((text, index)) = &self.last
-            && *text == row.zone
+            && text == zone
         {
             return Ok(*index);
         }
-        let zone = gate::decode_zone(row)?;
+        let apex = gate::decode_zone(zone)?;
         let next = self.zones.len();
-        let index = *self.places.entry(zone.clone()).or_insert(next);
+        let index = *self.places.entry(apex.clone()).or_insert(next);
         if index == next {
-            self.zones.push(zone);
+            self.zones.push(LoadedZone { apex, owners: 0 });
         }
-        self.last = Some((row.zone.clone(), index));
+        self.last = Some((zone.to_owned(), index));
         Ok(index)
     }
 
@@ -143,61 +266,83 @@ impl Load {
     /// Makes the zones; `serial` tells the serial of each.
     #[must_use]
     pub fn finish(mut self, serial: impl Fn(&Name) -> u32) -> Loaded {
-        let rows = std::mem::take(&mut self.rows);
-        let lower = |at: usize| rows[at].rr.owner.as_wire().to_ascii_lowercase();
-        // Places are sorted, not rows: they are a third of the size.
-        let mut order: Vec<(usize, u64, usize)> =
-            rows.iter().enumerate().map(|(at, row)| (row.zone, row.hash, at)).collect();
-        order.sort_unstable_by(|a, b| {
-            // Different names of one hash must not mix, however rare they are.
-            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| lower(a.2).cmp(&lower(b.2)))
-        });
-        let names = std::mem::take(&mut self.zones);
-        let mut zones = Vec::with_capacity(names.len());
-        let mut rest = order.as_slice();
-        for (index, apex) in names.iter().enumerate() {
-            let of_zone = rest.partition_point(|(zone, ..)| *zone <= index);
-            let (mine, others) = rest.split_at(of_zone);
-            rest = others;
-            let is_one_owner = |a: &(usize, u64, usize), b: &(usize, u64, usize)| {
-                a.1 == b.1 && rows[a.2].rr.owner == rows[b.2].rr.owner
-            };
-            // Counted first, so that the table of names is made in its size.
-            let groups: Vec<_> = mine.chunk_by(is_one_owner).collect();
-            let owners = groups.into_iter().filter_map(|group| self.owner(apex, &rows, group));
-            zones.push(Zone::build(apex, serial(apex), owners));
+        let octets = std::mem::take(&mut self.octets);
+        let (mut entries, mut zones) =
+            (std::mem::take(&mut self.entries), std::mem::take(&mut self.zones));
+        chain(&mut entries, &octets, &mut zones);
+        let mut builds: Vec<Build> = zones
+            .iter()
+            .map(|LoadedZone { apex, owners }| Build::new(apex, serial(apex), *owners))
+            .collect();
+        for entry in &entries {
+            let Entry { zone, hash, rtype, ttl, .. } = *entry;
+            match entry.place {
+                Place::Alone if gate::is_served_alone(entry.rdata_bytes) => {
+                    let (owner, rdata) = (entry.owner(&octets), entry.rdata(&octets));
+                    builds[zone].single(hash, owner, rtype, ttl, rdata);
+                }
+                Place::Alone | Place::First(_) => {
+                    let served = self.owner(&zones[zone].apex, entry, &entries, &octets);
+                    builds[zone].owner(&served);
+                }
+                Place::Other(_) => {}
+            }
         }
         let Self { refused, refused_count, .. } = self;
-        Loaded { zones, refused, refused_count, spent: Spent(rows) }
+        let zones = builds.into_iter().map(Build::finish).collect();
+        Loaded { zones, refused, refused_count }
     }
 
-    /// What is served at one owner name.
-    fn owner(
-        &mut self,
-        zone: &Name,
-        rows: &[Entry],
-        group: &[(usize, u64, usize)],
-    ) -> Option<OwnerSets> {
-        let entries = || group.iter().filter_map(|(.., at)| rows.get(*at));
-        let records: Vec<(&str, &Rr)> = entries().map(|entry| (&*entry.id, &entry.rr)).collect();
-        let served = gate::resolve(zone, &records);
+    /// What is served at the owner name of `first` and of those chained to it.
+    fn owner(&mut self, apex: &Name, first: &Entry, entries: &[Entry], octets: &[u8]) -> OwnerSets {
+        let chain = std::iter::successors(Some(first), |entry| match entry.place {
+            Place::First(next) | Place::Other(Some(next)) => entries.get(next),
+            Place::Alone | Place::Other(None) => None,
+        });
+        // All of it was a name before it was put here.
+        let owner = Name::from_wire(first.owner(octets)).unwrap_or_else(|_| apex.clone());
+        let records: Vec<(&str, Rr)> = chain
+            .map(|entry| {
+                let (Entry { rtype, ttl, .. }, rdata) = (entry, entry.rdata(octets).into());
+                let rr = Rr { owner: owner.clone(), rtype: *rtype, ttl: *ttl, rdata };
+                (entry.id(octets), rr)
+            })
+            .collect();
+        let borrowed: Vec<(&str, &Rr)> = records.iter().map(|(id, rr)| (*id, rr)).collect();
+        let served = gate::resolve(apex, &borrowed);
         for (index, refusal) in served.refused {
-            let Some(entry) = entries().nth(index) else { continue };
-            self.refuse(|| row_of(zone, entry), refusal);
+            let Some((id, rr)) = records.get(index) else { continue };
+            self.refuse(|| row_of(apex, id, rr), refusal);
         }
-        let owner = entries().next()?.rr.owner.clone();
-        (!served.sets.is_empty()).then_some(OwnerSets { owner, sets: served.sets })
+        OwnerSets { owner, sets: served.sets }
+    }
+}
+
+impl Entry {
+    /// The owner name in lower-case wire octets.
+    fn owner<'o>(&self, octets: &'o [u8]) -> &'o [u8] {
+        &octets[self.at..][..self.owner_bytes]
+    }
+
+    fn id<'o>(&self, octets: &'o [u8]) -> &'o str {
+        // It was copied from a text.
+        std::str::from_utf8(&octets[self.at + self.owner_bytes..][..self.id_bytes])
+            .unwrap_or_default()
+    }
+
+    fn rdata<'o>(&self, octets: &'o [u8]) -> &'o [u8] {
+        &octets[self.at + self.owner_bytes + self.id_bytes..][..self.rdata_bytes]
     }
 }
 
 /// Enough of a row to name it: what was read from its content is not kept.
-fn row_of(zone: &Name, entry: &Entry) -> Row {
+fn row_of(zone: &Name, id: &str, rr: &Rr) -> Row {
     Row {
-        id: entry.id.to_string(),
+        id: id.to_owned(),
         zone: zone.to_string(),
-        name: entry.rr.owner.to_string(),
-        ttl: i64::from(entry.rr.ttl),
-        record_type: entry.rr.rtype.to_string(),
+        name: rr.owner.to_string(),
+        ttl: i64::from(rr.ttl),
+        record_type: rr.rtype.to_string(),
         content: String::new(),
     }
 }
@@ -229,7 +374,7 @@ mod tests {
             row("6", "z.", "z.", "A", "{}"),
         ];
         let mut load = Load::new(30);
-        rows.iter().for_each(|row| load.push(row));
+        rows.iter().for_each(|row| load.push(row.into()));
         let loaded = load.finish(|_| 7);
         let mut refused: Vec<&str> = loaded.refused.iter().map(|r| r.row.id.as_str()).collect();
         refused.sort_unstable();
@@ -248,7 +393,7 @@ mod tests {
     fn a_zone_that_gives_way_is_handed_back() {
         let zone = |serial| {
             let mut load = Load::new(30);
-            load.push(&row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#));
+            load.push((&row("1", "x.", "www.x.", "A", r#"{"ip":"192.0.2.1"}"#)).into());
             Event::Replaced(Box::new(load.finish(|_| serial).zones.remove(0)))
         };
         let mut zones = Zones::new();

@@ -1,36 +1,40 @@
-//! Signing in.
+//! Signing in, and the tokens that come of it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::decode::{self, Undecodable};
 use super::error::ApiError;
 use super::json::{Fields, signed_in};
-use super::{State, collection, json_response, token_of};
-use crate::auth::{Identity, SignInError, identify, sign_in};
+use super::{State, caller_now, collection, json_response, require_superuser, token_of};
+use crate::auth::{Credentials, Identity, SignInError, TokenKind, identify, sign_in};
 use crate::clock;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::CREDENTIAL_CHARS_MAX;
-use crate::model::{Collection, Kind};
-use crate::records::FieldError;
+use crate::model::json::{Keys, push_json};
+use crate::model::{Collection, FieldError, Kind};
+use crate::store::{Reader, StoreError};
 
 const NO_COLLECTION: &str = "Missing or invalid collection context.";
+const NOT_VALID: &str = "An error occurred while validating the submitted data.";
 
 /// What signs in; no `Debug`, for it holds a password.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Credentials {
+struct Submitted {
     identity: Option<String>,
     password: Option<String>,
     #[serde(rename = "identityField")]
     identity_field: Option<String>,
 }
 
-impl Credentials {
+impl Submitted {
     fn set(&mut self, key: &str, value: String) {
         match key {
             "identity" => self.identity = Some(value),
@@ -47,23 +51,15 @@ pub(super) async fn with_password(
     mut request: Request,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let collection = collection(&state, &params, NO_COLLECTION)?;
-    if collection.kind != Kind::Auth {
-        return Err(ApiError::new(404, "Missing or invalid auth collection context."));
-    }
+    let collection = auth_collection(&state, &params)?;
     let passwords = collection.options.get("passwordAuth");
     if passwords.and_then(|options| options.get("enabled")?.as_bool()) != Some(true) {
         let message = "The collection is not configured to allow password authentication.";
         return Err(ApiError::new(403, message));
     }
     let fields = Fields::of(&request)?;
-    let credentials = decode::members(&mut request, Credentials::set).await;
-    let credentials = credentials.map_err(|error| match error {
-        Undecodable::Refused(error) => error,
-        Undecodable::Content => {
-            ApiError::new(400, "An error occurred while loading the submitted data.")
-        }
-    })?;
+    let credentials = decode::members(&mut request, Submitted::set).await;
+    let credentials = credentials.map_err(unread)?;
     let identity = credentials.identity.unwrap_or_default();
     let password = Zeroizing::new(credentials.password.unwrap_or_default());
     let identity_field = credentials.identity_field.unwrap_or_default();
@@ -76,8 +72,7 @@ pub(super) async fn with_password(
     .flatten()
     .collect();
     if !errors.is_empty() {
-        let message = "An error occurred while validating the submitted data.";
-        return Err(ApiError::invalid(message, errors));
+        return Err(ApiError::invalid(NOT_VALID, errors));
     }
     // Counted before the work begins, so that many attempts at once cannot pass together.
     let network = request.network();
@@ -86,20 +81,24 @@ pub(super) async fn with_password(
         log::debug!("too many failed sign-ins network={network}");
         return Err(ApiError::new(429, "Too Many Requests."));
     }
-    let result =
-        sign_in(&state.store, &state.passwords, &collection, network, identity, password).await;
+    let identity_field = (!identity_field.is_empty()).then_some(identity_field);
+    let credentials = Credentials { identity, identity_field, password };
+    let result = sign_in(&state.store, &state.passwords, &collection, network, credentials).await;
     match result {
         Err(SignInError::Wrong) => {}
         Err(SignInError::Busy(_)) => state.limiter.borrow_mut().forgive_name(network, &name),
         _ => state.limiter.borrow_mut().forgive(network, &name),
     }
     let identity = result?;
+    if identity.is_superuser() && !state.policy().lets_superuser_in(request.real_ip) {
+        return Err(ApiError::forbidden());
+    }
     check_may_sign_in(&identity)?;
     if option_is_true(&identity.collection, "mfa", "enabled") {
         let message = "Multi-factor authentication is not supported yet.";
         return Err(ApiError::new(400, message));
     }
-    let token = issue(&identity)?;
+    let token = issue(&identity, TokenKind::Auth)?;
     Ok(json_response(signed_in(&identity, &token, &fields)))
 }
 
@@ -125,12 +124,140 @@ pub(super) async fn refresh(
     }
     check_may_sign_in(&identity)?;
     // A token that was given for a while, and no longer, stays as it is.
-    let token = if claims.is_refreshable { issue(&identity)? } else { token };
+    let is_refreshable = claims.refreshable == Some(true);
+    let token = if is_refreshable { issue(&identity, TokenKind::Auth)? } else { token };
     Ok(json_response(signed_in(&identity, &token, &fields)))
 }
 
-fn issue(identity: &Identity) -> Result<String, ApiError> {
-    identity.issue_token().ok_or_else(|| ApiError::new(500, "Failed to create auth token."))
+/// `GET /api/collections/{collection}/auth-methods`
+pub(super) async fn methods(
+    state: Rc<State>,
+    request: Request,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let collection = auth_collection(&state, &params)?;
+    let fields = Fields::of(&request)?;
+    let option = |name: &str, key: &str| collection.options.get(name)?.get(key).cloned();
+    let has_password = option_is_true(&collection, "passwordAuth", "enabled");
+    let identity_fields =
+        option("passwordAuth", "identityFields").filter(|_| has_password).unwrap_or(json!([]));
+    let names = |name: &str| {
+        identity_fields.as_array().is_some_and(|all| all.iter().any(|field| field == name))
+    };
+    let timed = |name: &str| {
+        let is_enabled = option_is_true(&collection, name, "enabled");
+        let duration = option(name, "duration").filter(|_| is_enabled).unwrap_or_else(|| json!(0));
+        json!({"enabled": is_enabled, "duration": duration})
+    };
+    let methods = json!({
+        "password": {"identityFields": identity_fields, "enabled": has_password},
+        // No provider can be used so far.
+        "oauth2": {"providers": [], "enabled": false},
+        "mfa": timed("mfa"),
+        "otp": timed("otp"),
+        "authProviders": null,
+        "usernamePassword": names("username"),
+        "emailPassword": names("email"),
+    });
+    let mut out = String::new();
+    push_json(&mut out, &methods, Keys::AsRead);
+    Ok(json_response(fields.pick(out)))
+}
+
+/// `POST /api/collections/{collection}/impersonate/{id}`
+pub(super) async fn impersonate(
+    state: Rc<State>,
+    mut request: Request,
+    params: Params,
+) -> Result<Response, ApiError> {
+    require_superuser(caller_now(&state, &request).await?.as_ref())?;
+    let collection = auth_collection(&state, &params)?;
+    let fields = Fields::of(&request)?;
+    let id = params.value("id").to_owned();
+    let stale = Arc::clone(&collection);
+    let job = move |reader: &Reader<'_>| {
+        let Some(collection) = reader.current(&stale) else { return Ok(None) };
+        let record = reader.record_by_id(&collection, &id)?;
+        Ok::<_, StoreError>(record.map(|record| Identity { collection, record }))
+    };
+    let identity = state.store.read(job).await?.ok_or_else(ApiError::not_found)?;
+    let asked: Impersonation =
+        decode::members(&mut request, Impersonation::set).await.map_err(unread)?;
+    let duration_secs = match asked.duration.map_or(Ok(0), |duration| duration.seconds()) {
+        Ok(seconds) => u64::try_from(seconds).map_err(|_| {
+            let code = "validation_min_greater_equal_than_required";
+            let error = FieldError::new("duration", code, "Must be no less than 0");
+            ApiError::invalid(NOT_VALID, vec![error.with("threshold", 0)])
+        })?,
+        Err(error) => return Err(error),
+    };
+    let kind = TokenKind::Static { duration_secs: Some(duration_secs).filter(|secs| *secs > 0) };
+    let token = issue(&identity, kind)?;
+    Ok(json_response(signed_in(&identity, &token, &fields)))
+}
+
+/// For how long somebody wants to be somebody else.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Impersonation {
+    duration: Option<Duration>,
+}
+
+/// A number of seconds, in JSON or in a form.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Duration {
+    Number(i64),
+    Text(String),
+}
+
+impl Impersonation {
+    fn set(&mut self, key: &str, value: String) {
+        if key == "duration" {
+            self.duration = Some(Duration::Text(value));
+        }
+    }
+}
+
+impl Duration {
+    fn seconds(self) -> Result<i64, ApiError> {
+        match self {
+            Self::Number(seconds) => Ok(seconds),
+            Self::Text(text) => text.parse().map_err(|_| unread(Undecodable::Content)),
+        }
+    }
+}
+
+/// `POST /api/files/token`
+pub(super) async fn file_token(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
+    let fields = Fields::of(&request)?;
+    let identity = caller_now(&state, &request).await?.ok_or_else(ApiError::unauthorized)?;
+    let token = issue(&identity, TokenKind::File)?;
+    let mut out = String::new();
+    push_json(&mut out, &json!({"token": token}), Keys::AsRead);
+    Ok(json_response(fields.pick(out)))
+}
+
+/// The collection in the path, whose records can sign in.
+fn auth_collection(state: &State, params: &Params) -> Result<Arc<Collection>, ApiError> {
+    let collection = collection(state, params, NO_COLLECTION)?;
+    if collection.kind != Kind::Auth {
+        return Err(ApiError::new(404, "Missing or invalid auth collection context."));
+    }
+    Ok(collection)
+}
+
+fn unread(error: Undecodable) -> ApiError {
+    match error {
+        Undecodable::Refused(error) => error,
+        Undecodable::Content => {
+            ApiError::new(400, "An error occurred while loading the submitted data.")
+        }
+    }
+}
+
+fn issue(identity: &Identity, kind: TokenKind) -> Result<String, ApiError> {
+    identity.issue_token(kind).ok_or_else(|| ApiError::new(500, "Failed to create auth token."))
 }
 
 /// The collection's own rule for signing in: empty lets everybody, null nobody.

@@ -13,8 +13,8 @@ use super::error::ApiError;
 use crate::http::request::form_fields;
 use crate::http::{BodyError, Request};
 use crate::limits::{BODY_BYTES_GUEST_MAX, BODY_BYTES_INLINE_MAX};
-use crate::model::Collection;
-use crate::records::{Input, input};
+use crate::model::{Collection, Kind, field};
+use crate::records::Input;
 
 /// The ways to write a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub(super) async fn input(
     collection: &Arc<Collection>,
     is_superuser: bool,
 ) -> Result<Input, Undecodable> {
-    let bytes_max = if is_superuser { input::bytes_max(collection) } else { BODY_BYTES_GUEST_MAX };
+    let bytes_max =
+        if is_superuser { field::body_bytes_max(collection) } else { BODY_BYTES_GUEST_MAX };
     let coding = Coding::read(request, bytes_max).await?;
     let octets = request.body.take();
     if octets.len() <= BODY_BYTES_INLINE_MAX {
@@ -105,6 +106,11 @@ fn read_input(
 struct Known<'c>(&'c Collection);
 
 impl Known<'_> {
+    fn wants(self, key: &str) -> bool {
+        let is_form = self.0.kind == Kind::Auth && matches!(key, "passwordConfirm" | "oldPassword");
+        is_form || field::find(self.0, key).is_some()
+    }
+
     /// The first JSON value in `octets`, an object or null; what follows it does not matter.
     fn read(self, octets: &[u8]) -> Result<Input, Undecodable> {
         let mut source = serde_json::Deserializer::from_slice(octets);
@@ -126,7 +132,7 @@ impl<'de> Visitor<'de> for Known<'_> {
     fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Input, M::Error> {
         let mut input = Input::new();
         while let Some(key) = members.next_key::<String>()? {
-            if input::knows(self.0, &key) {
+            if self.wants(&key) {
                 input.insert(key, members.next_value()?);
             } else {
                 members.next_value::<IgnoredAny>()?;
@@ -181,6 +187,16 @@ pub(super) async fn members<T: DeserializeOwned + Default>(
     }
 }
 
+/// A body that is one JSON value; an empty one is null. It is read on the executor's thread, so
+/// `bytes_max` must not be large.
+pub(super) async fn json(request: &mut Request, bytes_max: usize) -> Result<Json, Undecodable> {
+    match Coding::read(request, bytes_max).await? {
+        Coding::Empty => Ok(Json::Null),
+        Coding::Json => first_json(request.body.octets()),
+        Coding::Form => Err(Undecodable::Refused(ApiError::new(400, "Unsupported Content-Type"))),
+    }
+}
+
 /// Does JSON text begin like an object, or null?
 fn check_object(octets: &[u8]) -> Result<(), Undecodable> {
     let first = octets.iter().find(|octet| !octet.is_ascii_whitespace());
@@ -202,7 +218,7 @@ impl Known<'_> {
                 payloads.push(value);
                 continue;
             }
-            if !input::knows(self.0, &key) {
+            if !self.wants(&key) {
                 continue;
             }
             let value = infer(value);

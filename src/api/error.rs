@@ -7,8 +7,10 @@ use std::borrow::Cow;
 
 use super::json;
 use crate::auth::SignInError;
+use crate::auth::password::Busy;
 use crate::http::{BodyError, Response};
-use crate::records::{FieldError, Refused};
+use crate::model::FieldError;
+use crate::records::Refused;
 use crate::store::{JobError, StoreError};
 
 /// An answer that is no success.
@@ -47,6 +49,10 @@ impl ApiError {
 
     pub(super) fn unauthorized() -> Self {
         Self::new(401, "The request requires valid record authorization token.")
+    }
+
+    pub(super) fn forbidden() -> Self {
+        Self::new(403, "You are not allowed to perform this request.")
     }
 
     pub(super) fn not_found() -> Self {
@@ -101,9 +107,10 @@ impl From<Failed> for ApiError {
         match refused {
             Refused::SuperusersOnly => Self::new(403, "Only superusers can perform this action."),
             Refused::NotFound => Self::not_found(),
-            Refused::Rule => Self::new(400, message),
+            Refused::Rule | Refused::Referred => Self::new(400, message),
             Refused::View => Self::new(400, "Unsupported collection type."),
-            Refused::NotYet(what) => Self::new(400, what),
+            Refused::NotYet(what) | Refused::Kept(what) => Self::new(400, what),
+            Refused::Changed => Self::new(400, "The collection was changed meanwhile, try again."),
             Refused::BadParameter(_) => Self::bad_request(),
             Refused::Invalid(fields) => Self::invalid(message, fields),
             Refused::Store(error) => error.into(),
@@ -121,6 +128,12 @@ impl From<BodyError> for ApiError {
             BodyError::Late => Self::new(408, "The request body came too late."),
             BodyError::Broken => Self::bad_request(),
         }
+    }
+}
+
+impl From<Busy> for ApiError {
+    fn from(_: Busy) -> Self {
+        Self::new(503, "Too many passwords at once, try again later.")
     }
 }
 

@@ -1,6 +1,5 @@
 //! Is the server there?
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::error::ApiError;
@@ -8,7 +7,8 @@ use super::json::Fields;
 use super::{State, caller_now, json_response};
 use crate::auth::Identity;
 use crate::http::{Request, Response};
-use crate::records::json::push_str;
+use crate::model::json::push_str;
+use crate::model::network::expanded;
 
 /// `GET /api/health`
 pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
@@ -16,33 +16,17 @@ pub(super) async fn health(state: Rc<State>, request: Request) -> Result<Respons
     let caller = caller_now(&state, &request).await?;
     let mut out = String::from("{\"message\":\"API is healthy.\",\"code\":200,\"data\":{");
     if caller.as_ref().is_some_and(Identity::is_superuser) {
-        let proxy_header = ["CF-Connecting-IP", "Fly-Client-IP"]
-            .into_iter()
+        let settings = state.settings();
+        let trusted = settings.trusted_proxy.headers.iter().map(String::as_str);
+        let proxy_header = trusted
+            .chain(["CF-Connecting-IP", "Fly-Client-IP"])
             .find(|name| request.header(name).is_some_and(|value| !value.is_empty()));
         // There are no backups over the API yet.
         out.push_str("\"canBackup\":false,\"possibleProxyHeader\":");
         push_str(&mut out, proxy_header.unwrap_or_default());
         out.push_str(",\"realIP\":");
-        push_str(&mut out, &expanded(request.peer.ip()));
+        push_str(&mut out, &expanded(request.real_ip));
     }
     out.push_str("}}");
     Ok(json_response(fields.pick(out)))
-}
-
-/// An address as PocketBase writes it: IPv6 with all of its digits.
-fn expanded(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => v6.segments().map(|segment| format!("{segment:04x}")).join(":"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn addresses_are_written_with_all_digits() {
-        let expanded = |text: &str| super::expanded(text.parse().unwrap());
-        assert_eq!(expanded("2001:db8::1"), "2001:0db8:0000:0000:0000:0000:0000:0001");
-        assert_eq!(expanded("::ffff:192.0.2.1"), "192.0.2.1");
-    }
 }

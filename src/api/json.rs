@@ -6,9 +6,8 @@ use serde_json::Value as Json;
 use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
-use crate::model::{Collection, FieldKind, Kind, Page, Record, Value};
-use crate::records::FieldError;
-use crate::records::json::{Keys, push_json, push_number, push_raw, push_str};
+use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
+use crate::model::{Collection, FieldError, FieldKind, Kind, Page, Record, Value};
 
 // ---- records ------------------------------------------------------------------------------
 
@@ -240,31 +239,60 @@ fn redact(name: &str, option: &mut Json) {
 
 // ---- errors -------------------------------------------------------------------------------
 
-/// PocketBase's envelope.
-pub(super) fn error(status: u16, message: &str, mut fields: Vec<FieldError>) -> String {
-    fields.sort_by(|a, b| a.field.cmp(&b.field));
-    fields.dedup_by(|later, earlier| later.field == earlier.field);
-    let mut out = String::from("{\"data\":{");
-    for (index, field) in fields.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push_str(&mut out, &field.field);
-        out.push_str(":{\"code\":");
-        push_str(&mut out, field.code);
-        out.push_str(",\"message\":");
-        push_str(&mut out, &sentence(&field.message));
-        if !field.params.is_empty() {
-            out.push_str(",\"params\":");
-            let params = field.params.into_iter().map(|(name, value)| (name.to_owned(), value));
-            push_json(&mut out, &Json::Object(params.collect()), Keys::Sorted);
-        }
-        out.push('}');
-    }
-    out.push_str("},\"message\":");
+/// PocketBase's envelope. A field with dots is an object in an object.
+pub(super) fn error(status: u16, message: &str, fields: Vec<FieldError>) -> String {
+    let mut out = String::from("{\"data\":");
+    push_errors(&mut out, &fields);
+    out.push_str(",\"message\":");
     push_str(&mut out, &sentence(message));
     out.push_str(&format!(",\"status\":{status}}}\n"));
     out
+}
+
+/// Appends an object with what is wrong with each field, names sorted at each level. Of several
+/// errors with one place the first counts, and of a list and its items the list.
+fn push_errors(out: &mut String, fields: &[FieldError]) {
+    let mut fields: Vec<_> = fields.iter().map(|error| (places(&error.field), error)).collect();
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    fields.dedup_by(|later, earlier| later.0.starts_with(&earlier.0));
+    out.push('{');
+    let mut open: &[&str] = &[];
+    let mut is_first = true;
+    for (places, error) in &fields {
+        let Some((name, parents)) = places.split_last() else { continue };
+        let common = open.iter().zip(parents).take_while(|(a, b)| a == b).count();
+        out.extend(open.iter().skip(common).map(|_| '}'));
+        if !std::mem::take(&mut is_first) {
+            out.push(',');
+        }
+        for parent in parents.iter().skip(common) {
+            push_str(out, parent);
+            out.push_str(":{");
+        }
+        open = parents;
+        push_str(out, name);
+        out.push(':');
+        push_error(out, error);
+    }
+    out.extend(open.iter().map(|_| '}'));
+    out.push('}');
+}
+
+fn places(field: &str) -> Vec<&str> {
+    field.split('.').collect()
+}
+
+fn push_error(out: &mut String, error: &FieldError) {
+    out.push_str("{\"code\":");
+    push_str(out, error.code);
+    out.push_str(",\"message\":");
+    push_str(out, &sentence(&error.message));
+    if !error.params.is_empty() {
+        out.push_str(",\"params\":");
+        let params = error.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        push_json(out, &Json::Object(params.collect()), Keys::Sorted);
+    }
+    out.push('}');
 }
 
 /// Upper case at the front, a full stop at the end.
@@ -322,7 +350,7 @@ impl Fields {
         {
             let paths: Vec<&str> = self.0.iter().map(String::as_str).collect();
             pick(&mut json, &paths);
-            text = crate::records::json::text(&json);
+            text = crate::model::json::text(&json);
         }
         text.push('\n');
         text
@@ -404,6 +432,22 @@ mod tests {
              \"params\":{\"max\":5}}},\"message\":\"Failed.\",\"status\":400}\n"
         );
         assert_eq!(error(404, "", Vec::new()), "{\"data\":{},\"message\":\"\",\"status\":404}\n");
+    }
+
+    #[test]
+    fn errors_within_objects_and_lists_are_objects() {
+        let errors = ["b.1.x", "a", "b.10.y", "b.1.w", "c.d", "b.1.x", "e", "e.f", "b.2"]
+            .map(|place| FieldError::new(place, "validation_x", "no"));
+        let no = "{\"code\":\"validation_x\",\"message\":\"No.\"}";
+        let mut out = String::new();
+        push_errors(&mut out, &errors);
+        assert_eq!(
+            out,
+            format!(
+                "{{\"a\":{no},\"b\":{{\"1\":{{\"w\":{no},\"x\":{no}}},\"10\":{{\"y\":{no}}},\"2\":{no}}},\
+                 \"c\":{{\"d\":{no}}},\"e\":{no}}}"
+            )
+        );
     }
 
     #[test]

@@ -11,8 +11,12 @@ mod decode;
 mod error;
 mod health;
 mod json;
+mod policy;
+mod rates;
 mod records;
+mod settings;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,14 +25,15 @@ use std::time::Instant;
 use smol::future::BoxedLocal;
 
 use self::error::ApiError;
+pub use self::policy::{Origins, Policy};
 use crate::auth::limiter::Limiter;
 use crate::auth::password::Passwords;
 use crate::auth::{Identity, identify};
 use crate::clock;
 use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
-use crate::model::Collection;
-use crate::publish::Event;
+use crate::model::{Collection, Settings};
+use crate::publish::{Event, Live};
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -39,6 +44,12 @@ pub struct State {
     pub passwords: Rc<Passwords>,
     /// Who has failed to sign in, and how often.
     pub limiter: RefCell<Limiter>,
+    /// The settings, kept up to date by [`crate::publish::Live`].
+    pub settings: Rc<RefCell<Arc<Settings>>>,
+    /// The settings as they were when a request last looked at them, made ready.
+    policy: RefCell<Rc<Policy>>,
+    /// Who may read answers on other pages.
+    pub origins: Origins,
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
 }
@@ -46,8 +57,38 @@ pub struct State {
 impl State {
     /// Nobody has failed to sign in yet.
     #[must_use]
-    pub fn new(store: Store<Event>, passwords: Rc<Passwords>, ttl_default_secs: u32) -> Self {
-        Self { store, passwords, limiter: RefCell::new(Limiter::default()), ttl_default_secs }
+    pub fn new(
+        store: Store<Event>,
+        passwords: Rc<Passwords>,
+        live: &Live,
+        ttl_default_secs: u32,
+    ) -> Self {
+        Self {
+            store,
+            passwords,
+            settings: Rc::clone(&live.settings),
+            policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
+            origins: Origins::default(),
+            limiter: RefCell::new(Limiter::default()),
+            ttl_default_secs,
+        }
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    /// The settings as they are now, made ready.
+    #[must_use]
+    pub fn policy(&self) -> Rc<Policy> {
+        let settings = self.settings.borrow();
+        let mut policy = self.policy.borrow_mut();
+        if !Arc::ptr_eq(policy.settings(), &settings) {
+            *policy = Rc::new(Policy::new(Arc::clone(&settings)));
+        }
+        Rc::clone(&policy)
     }
 }
 
@@ -57,6 +98,13 @@ type Endpoint = fn(Rc<State>, Request, Params) -> BoxedLocal<Result<Response, Ap
 /// Everything there is.
 const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/health", |s, r, _| Box::pin(health::health(s, r))),
+    route(Method::Get, "/api/settings", |s, r, _| Box::pin(settings::view(s, r))),
+    route(Method::Patch, "/api/settings", |s, r, _| Box::pin(settings::update(s, r))),
+    route(Method::Post, "/api/settings/test/s3", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/test/email", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
+        Box::pin(settings::not_yet(s, r))
+    }),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))
@@ -67,6 +115,13 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Post, "/api/collections/{collection}/auth-refresh", |s, r, p| {
         Box::pin(auth::refresh(s, r, p))
     }),
+    route(Method::Get, "/api/collections/{collection}/auth-methods", |s, r, p| {
+        Box::pin(auth::methods(s, r, p))
+    }),
+    route(Method::Post, "/api/collections/{collection}/impersonate/{id}", |s, r, p| {
+        Box::pin(auth::impersonate(s, r, p))
+    }),
+    route(Method::Post, "/api/files/token", |s, r, _| Box::pin(auth::file_token(s, r))),
     route(Method::Get, "/api/collections/{collection}/records", |s, r, p| {
         Box::pin(records::list(s, r, p))
     }),
@@ -91,23 +146,26 @@ const fn route(method: Method, pattern: &'static str, endpoint: Endpoint) -> Rou
 /// The handler that a listener calls for each request.
 #[must_use]
 pub fn handler(state: Rc<State>) -> Handler {
-    Rc::new(move |request| {
+    Rc::new(move |mut request| {
         let state = Rc::clone(&state);
         Box::pin(async move {
-            let cors = Cors::of(&request);
+            let cors = Cors::of(&state.origins, &request);
             if request.method == Method::Options {
-                return cors.preflight();
+                return cors.preflight(&request);
             }
-            let (method, peer, begun) = (request.method, request.peer, Instant::now());
+            let policy = state.policy();
+            request.real_ip = policy.real_ip(&request);
+            let (method, address, begun) = (request.method, request.real_ip, Instant::now());
             let path = if log::log_enabled!(log::Level::Debug) {
                 request.path.clone()
             } else {
                 String::new()
             };
-            let mut response = answer(state, request).await.unwrap_or_else(ApiError::into_response);
+            let answered = answer(state, &policy, request).await;
+            let mut response = answered.unwrap_or_else(ApiError::into_response);
             // Without the query and the header: both may hold secrets.
             log::debug!(
-                "request method={method:?} path={path} status={} peer={peer} took_us={}",
+                "request method={method:?} path={path} status={} address={address} took_us={}",
                 response.status,
                 begun.elapsed().as_micros()
             );
@@ -120,11 +178,14 @@ pub fn handler(state: Rc<State>) -> Handler {
     })
 }
 
-async fn answer(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
+async fn answer(state: Rc<State>, policy: &Policy, request: Request) -> Result<Response, ApiError> {
+    let found = find(ROUTES, request.method, &request.path);
+    let route = found.as_ref().map(|(route, params)| (route.pattern, params));
+    policy::admit(&state, policy, &request, route).await?;
     if request.has_long_query() {
         return Err(ApiError::new(414, "The query string is too long."));
     }
-    match find(ROUTES, request.method, &request.path) {
+    match found {
         Some((route, params)) => (route.endpoint)(state, request, params).await,
         None => Err(ApiError::not_found()),
     }
@@ -179,37 +240,35 @@ fn json_response(text: String) -> Response {
     Response::new(200, "application/json", text)
 }
 
-/// Cross-origin requests (Fetch standard): every origin may ask, none sends credentials by itself.
+/// Cross-origin requests (Fetch standard): who may read the answer. None sends credentials by itself.
 struct Cors {
-    has_origin: bool,
-    asked_headers: Option<String>,
+    allowed: Option<Cow<'static, str>>,
 }
 
 impl Cors {
-    fn of(request: &Request) -> Self {
-        let header = |name| request.header(name).filter(|value| !value.is_empty());
-        Self {
-            has_origin: header("origin").is_some(),
-            asked_headers: header("access-control-request-headers").map(str::to_owned),
-        }
+    fn of(origins: &Origins, request: &Request) -> Self {
+        let origin = request.header("origin").filter(|origin| !origin.is_empty());
+        Self { allowed: origin.and_then(|origin| origins.allowed(origin)) }
     }
 
-    fn push_headers(&self, response: &mut Response) {
+    fn push_headers(self, response: &mut Response) {
         response.push_header("Vary", "Origin");
-        if self.has_origin {
-            response.push_header("Access-Control-Allow-Origin", "*");
+        if let Some(allowed) = self.allowed {
+            response.push_header("Access-Control-Allow-Origin", allowed);
         }
     }
 
-    fn preflight(self) -> Response {
+    fn preflight(self, request: &Request) -> Response {
         let mut response = Response::empty(204);
+        let is_allowed = self.allowed.is_some();
         self.push_headers(&mut response);
-        if self.has_origin {
+        if is_allowed {
             response.push_header("Vary", "Access-Control-Request-Method");
             response.push_header("Vary", "Access-Control-Request-Headers");
             response.push_header("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE");
-            if let Some(headers) = self.asked_headers {
-                response.push_header("Access-Control-Allow-Headers", headers);
+            let asked = request.header("access-control-request-headers");
+            if let Some(headers) = asked.filter(|headers| !headers.is_empty()) {
+                response.push_header("Access-Control-Allow-Headers", headers.to_owned());
             }
         }
         response

@@ -1,5 +1,6 @@
 //! Records of any collection.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::model::{Collection, Kind};
 use crate::publish::Event;
-use crate::records::{self, Refused, Write};
+use crate::records::{self, Author, Refused, Submission, Write};
 use crate::store::{JobError, Reader, Tx};
 
 const NO_COLLECTION: &str = "Missing collection context.";
@@ -86,13 +87,16 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
+    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
     let fields = Fields::of(&request)?;
+    let asked = Asked { token: asker.token, collection, id: None, sent };
+    let asked = with_hashes(&state, request.network(), asked, CREATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asker.token.as_deref())?;
-        let record = records::create(tx, &collection, caller.as_ref(), input, ttl_default_secs)?;
+        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
+        let caller = caller(tx, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let record = records::create(tx, author, &collection, &asked.sent)?;
         Ok(json::record(&collection, caller.as_ref(), &record, &fields))
     };
     let written = state.store.write(job).await;
@@ -110,15 +114,17 @@ pub(super) async fn update(
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
     let asker = may_write(&state, &mut request, &collection, write).await?;
-    let input = decode::input(&mut request, &collection, asker.is_superuser).await?;
+    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
     let fields = Fields::of(&request)?;
+    let asked = Asked { token: asker.token, collection, id: Some(id.clone()), sent };
+    let asked = with_hashes(&state, request.network(), asked, UPDATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asker.token.as_deref())?;
-        let caller = caller.as_ref();
-        let record = records::update(tx, &collection, caller, &id, input, ttl_default_secs)?;
-        Ok(json::record(&collection, caller, &record, &fields))
+        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
+        let caller = caller(tx, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let record = records::update(tx, author, &collection, &id, &asked.sent)?;
+        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;
@@ -141,11 +147,61 @@ pub(super) async fn delete(
     let job = move |tx: &mut Tx<'_, Event>| {
         let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(tx, asker.token.as_deref())?;
-        records::delete(tx, &collection, caller.as_ref(), &id, ttl_default_secs)
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        records::delete(tx, author, &collection, &id)
     };
     let written = state.store.write(job).await;
     written.map_err(|error| Failed { message: DELETE_FAILED, error })?;
     Ok(Response::empty(204))
+}
+
+/// What somebody wants to be written.
+struct Asked {
+    token: Option<String>,
+    collection: Arc<Collection>,
+    /// The record to change; `None` for a new one.
+    id: Option<String>,
+    sent: Submission,
+}
+
+/// Checks and hashes the passwords that were sent, in the places that `auth::password` has for
+/// that. Nothing is hashed for what would be refused anyway.
+async fn with_hashes(
+    state: &State,
+    network: IpAddr,
+    asked: Asked,
+    message: &'static str,
+) -> Result<Asked, ApiError> {
+    if !asked.sent.has_passwords(&asked.collection) {
+        return Ok(asked);
+    }
+    let ttl_default_secs = state.ttl_default_secs;
+    let job = move |reader: &Reader<'_>| {
+        let caller = caller(reader, asked.token.as_deref())?;
+        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let Asked { collection, sent, .. } = &asked;
+        let work = match &asked.id {
+            None => records::create::prepare(reader, author, collection, sent)?.1,
+            Some(id) => records::update::prepare(reader, author, collection, id, sent)?.2,
+        };
+        Ok((asked, work))
+    };
+    let refuse = |error| ApiError::from(Failed { message, error });
+    let (mut asked, work) = state.store.read(job).await.map_err(refuse)?;
+    if let Some(verifying) = work.verify {
+        let (plain, hash) = (verifying.plain.clone(), verifying.hash.clone());
+        let fits = state.passwords.verify(network, plain, hash).await?;
+        asked.sent.set_verified(verifying, fits);
+        if !fits {
+            // The transaction says so.
+            return Ok(asked);
+        }
+    }
+    for hashing in work.hash {
+        let hash = state.passwords.hash_for(network, hashing.plain.clone(), hashing.cost).await?;
+        asked.sent.set_hash(hashing, hash);
+    }
+    Ok(asked)
 }
 
 /// Whoever wants to write.

@@ -23,7 +23,7 @@ const REFRESH: &str = "/api/collections/_superusers/auth-refresh";
 struct Server {
     state: Rc<State>,
     handler: Handler,
-    /// Events that were published so far.
+    /// Events that were published so far: a DNS record is one, and what it does to its zone another.
     published: Rc<RefCell<usize>>,
 }
 
@@ -74,14 +74,19 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
     let published = Rc::new(RefCell::new(0));
     let executor = LocalExecutor::new();
     let counter = Rc::clone(&published);
+    let live = Live::default();
+    let applied = live.clone();
     let pump = executor.spawn(async move {
-        while let Ok(commit) = committed.recv().await {
-            *counter.borrow_mut() += commit.events.len();
+        while let Ok(mut commit) = committed.recv().await {
+            for event in commit.events.drain(..) {
+                *counter.borrow_mut() += 1;
+                applied.apply(event);
+            }
             commit.finish();
         }
     });
-    let state =
-        Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), TTL_SECS_DEFAULT));
+    let passwords = Rc::new(Passwords::with_cost(4));
+    let state = Rc::new(State::new(store.clone(), passwords, &live, TTL_SECS_DEFAULT));
     let server = Server { handler: handler(Rc::clone(&state)), state, published };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();
@@ -379,7 +384,7 @@ fn a_record_is_created_viewed_updated_and_deleted() {
         let before = *server.published.borrow();
         let (status, created) = send(Method::Post, RECORDS, a_record("www")).await;
         assert_eq!(status, 200, "{created}");
-        assert_eq!(*server.published.borrow(), before + 1, "published before the answer");
+        assert_eq!(*server.published.borrow(), before + 2, "published before the answer");
         let keys: Vec<_> = created.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(
             keys,
@@ -409,14 +414,14 @@ fn a_record_is_created_viewed_updated_and_deleted() {
         let (_, updated) =
             send(Method::Patch, &path, json!({"ttl+": 1, "ttl": 10, "ttl-": 3})).await;
         assert_eq!((&updated["ttl"], &updated["created"]), (&json!(8), &created["created"]));
-        assert_eq!(*server.published.borrow(), before + 2);
+        assert_eq!(*server.published.borrow(), before + 4);
         let (status, refused) = send(Method::Patch, &path, json!({"id": "5"})).await;
         assert_eq!(status, 400);
         assert_eq!(refused["data"]["id"]["code"], "validation_pk_change");
         assert_eq!(refused["message"], "Failed to update record.");
 
         assert_eq!(send(Method::Delete, &path, Json::Null).await, (204, Json::Null));
-        assert_eq!(*server.published.borrow(), before + 3);
+        assert_eq!(*server.published.borrow(), before + 6);
         for method in [Method::Get, Method::Patch, Method::Delete] {
             let (status, body) = send(method, &path, json!({})).await;
             assert_eq!(
@@ -619,7 +624,7 @@ fn nobody_makes_the_server_build_what_it_will_not_store() {
         let (post, patch, delete) = (Method::Post, Method::Patch, Method::Delete);
         let id = |path: &str| format!("{path}/abc");
         for (method, path, token, status) in [
-            (post, users.to_owned(), "", 400),
+            (post, users.to_owned(), "", 413),
             (patch, id(users), "", 404),
             (delete, id(users), "", 404),
             (delete, id("/api/collections/_externalAuths/records"), "", 404),
@@ -627,7 +632,7 @@ fn nobody_makes_the_server_build_what_it_will_not_store() {
             (post, RECORDS.to_owned(), "", 403),
             (patch, id(RECORDS), &token, 404),
             (delete, id(RECORDS), &token, 404),
-            (post, users.to_owned(), &token, 400),
+            (post, users.to_owned(), &token, 413),
             (post, RECORDS.to_owned(), &token, 413),
         ] {
             let headers = [("Authorization", token), ("Content-Type", "application/json")];
@@ -669,16 +674,13 @@ fn a_token_is_looked_at_in_the_transaction_that_writes() {
 }
 
 #[test]
-fn auth_collections_are_not_written_yet_and_system_ones_need_their_owner() {
+fn system_collections_need_the_owner_of_their_records() {
     with_server("system", async |server| {
         let token = server.token().await;
         let post = async |name: &str, body| {
             let path = format!("/api/collections/{name}/records");
             server.json(Method::Post, &path, &token, body).await
         };
-        let (status, body) = post("users", json!({})).await;
-        assert_eq!(status, 400);
-        assert!(body["message"].as_str().unwrap().ends_with("not supported yet."), "{body}");
         let origin =
             json!({"collectionRef": "pbc_3142635823", "recordRef": "x", "fingerprint": "y"});
         let (_, body) = post("_authOrigins", origin).await;
@@ -691,3 +693,7 @@ fn auth_collections_are_not_written_yet_and_system_ones_need_their_owner() {
         assert_eq!(body["data"].as_object().unwrap().len(), 3, "{body}");
     });
 }
+
+mod auth;
+mod policy;
+mod settings;

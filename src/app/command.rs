@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use smol::{LocalExecutor, Timer};
 
-use super::{Error, key_source};
+use super::{Error, key_source, moves};
 use crate::auth::password::Passwords;
 use crate::config::load::load;
 use crate::config::{
@@ -46,6 +46,9 @@ pub(super) fn run(
         Action::Version => {
             let version = env!("CARGO_PKG_VERSION");
             return writeln!(output, "pocketdns {version}").map_err(Error::Output);
+        }
+        Action::Import { source, source_encryption_env } => {
+            return moves::import(data, &source, source_encryption_env.as_deref(), output);
         }
         Action::ZoneCheck { files, origin } if !files.is_empty() => {
             return check_files(&files, origin.as_deref(), output);

@@ -1,4 +1,5 @@
-//! What a start finds in the database becomes the index; an empty one gets its first zone.
+//! What a start finds in the database becomes the index and the settings that hold; an empty one gets
+//! its first zone.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,29 +7,25 @@ use std::ops::ControlFlow;
 
 use super::{Error, first_zone, into_store_error};
 use crate::limits::TTL_SECS_DEFAULT;
-use crate::publish::{Event, Load, Loaded, RefusedRow, Spent};
-use crate::records::dns::refill;
+use crate::publish::{Event, Live, Load, Loaded, RefusedRow};
 use crate::records::zonefile::{self, Mode};
 use crate::rr::Row;
 use crate::store::{JobError, Store, zone_key};
 use crate::zone::Zones;
 use crate::{clock, sys};
 
-/// Makes zones of all stored rows, on a reader thread, and names those that are not served. Gives
-/// what is to be dropped when there is time.
+/// Makes zones of all stored rows, on a reader thread, and names those that are not served.
 pub(super) async fn load_zones(
     store: &Store<Event>,
     zones: &RefCell<Zones>,
     ttl_default_secs: u32,
-) -> Result<Spent, Error> {
+) -> Result<(), Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
         let mut load = Load::new(ttl_default_secs);
-        let mut row = Row::default();
         reader.dns_rows(|stored| {
-            refill(&mut row, stored);
-            load.push(&row);
+            load.push(stored.into());
             ControlFlow::Continue(())
         })?;
         // A zone of rows that other software wrote has no serial yet.
@@ -44,7 +41,7 @@ pub(super) async fn load_zones(
         Ok((loaded, unnumbered.into_inner()))
     });
     let (loaded, unnumbered) = loading.await.map_err(into_store_error)?;
-    let Loaded { zones: loaded, refused, refused_count, spent } = loaded;
+    let Loaded { zones: loaded, refused, refused_count } = loaded;
     for RefusedRow { row, refusal } in refused {
         log::warn!(
             "a stored record is not served; {} rule={:?}",
@@ -66,7 +63,7 @@ pub(super) async fn load_zones(
         });
         numbering.await.map_err(into_store_error)?;
     }
-    Ok(spent)
+    Ok(())
 }
 
 /// A stored row for the log. Other software may have stored anything: quoted, it stays on its line.
@@ -89,6 +86,13 @@ pub(super) async fn make_first_zone(store: &Store<Event>) -> Result<(), Error> {
         JobError::Refused(error) => Error::FirstZone(error),
         JobError::Store(error) => Error::Store(error),
     })
+}
+
+/// Reads the settings that the API begins with.
+pub(super) async fn load_settings(store: &Store<Event>, live: &Live) -> Result<(), Error> {
+    let settings = store.read(|reader| reader.settings()).await.map_err(into_store_error)?;
+    *live.settings.borrow_mut() = settings.into();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub(super) async fn follow(
             continue;
         }
         *serve = wanted;
-        log::info!("reloaded; {}", server.addresses_text());
+        log::info!("reloaded: {}", server.addresses());
         if let Err(error) = server.make_superusers(&serve.superusers, store).await {
             log::error!("an account was not made; error={}", chain_text(&error));
         }

@@ -1,6 +1,5 @@
 //! A server's life: open, load, listen, serve, stop.
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -12,18 +11,18 @@ use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
 use super::listeners::Dns;
-use super::load::{load_zones, make_first_zone};
+use super::load::{load_settings, load_zones, make_first_zone};
 use super::passes::Passes;
 use super::probes::Paths;
 use super::reload::{Source, follow, variable};
 use super::server::{Server, World};
+use super::supervisor::Supervisor;
 use super::{Error, into_store_error, key_source};
 use crate::config::file::Corefile;
 use crate::config::{Data, settle};
 use crate::limits::{CONTROL_SEARCH_SECS_MAX, LOCK_PAUSE_MS};
-use crate::publish::{self, Event};
+use crate::publish::{Event, Live};
 use crate::store::{self, Committed, KeyPlace, OpenError, Opened, Running, Store};
-use crate::zone::Zones;
 use crate::{control, sys};
 
 /// The recipe of a server's life.
@@ -41,22 +40,26 @@ pub(super) fn serve(
     let Opened { store, committed, running, key_place, .. } = open_store(data)?;
     let executor = Rc::new(LocalExecutor::new());
     let passes = Passes::default();
+    let supervisor = Rc::new(Supervisor::new(|name| std::env::var_os(name)));
     let life = async {
-        let zones = Rc::new(RefCell::new(Zones::new()));
-        let mut pump = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
+        let live = Live::default();
+        let mut pump = executor.spawn(pump(committed.clone(), live.clone()));
         // What is asked for during the start is done after it.
         let reloads = Signals::new([Signal::Hup, Signal::Usr1]).map_err(Error::Register)?;
-        let spent = load_zones(&store, &zones, serve.ttl_default_secs).await?;
+        load_zones(&store, &live.zones, serve.ttl_default_secs).await?;
         make_first_zone(&store).await?;
-        let world = World { executor: &executor, store: &store, zones: &zones, passes: &passes };
+        load_settings(&store, &live).await?;
+        let world = World { executor: &executor, store: &store, live: &live, passes: &passes };
         // From here on a signal stops the server instead of ending the process.
         let mut stops = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
         let mut server = Server::start(world, data, &serve, open_files_max)?;
         server.make_superusers(&serve.superusers, &store).await?;
         announce(&server, data, &key_place, &store, output).await?;
+        supervisor.ready(&server.addresses()).await;
+        let fed = Rc::clone(&supervisor);
+        let _watchdog = executor.spawn(async move { fed.feed_watchdog().await });
         // It answers already; what the start leaves behind can wait for that.
-        smol::unblock(move || {
-            drop(spent);
+        smol::unblock(|| {
             sys::trim_memory();
             sys::forget_code_pages();
         })
@@ -71,6 +74,7 @@ pub(super) fn serve(
             std::future::pending().await
         };
         let result = or(stop_signal(&mut stops), or(writer_ended, following)).await;
+        supervisor.stopping().await;
         if result.is_ok() && !serve.lameduck.is_zero() {
             server.is_ready.set(false);
             log::info!(
@@ -135,12 +139,12 @@ async fn stop_signal(signals: &mut Signals) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings each commit into the index and then lets its caller know, in commit order.
-async fn pump(committed: Receiver<Committed<Event>>, zones: Rc<RefCell<Zones>>) {
+/// Makes each commit known and then lets its caller know, in commit order.
+async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
     while let Ok(mut done) = committed.recv().await {
         let mut replaced = Vec::new();
         for event in done.events.drain(..) {
-            replaced.extend(publish::apply(&mut zones.borrow_mut(), event));
+            replaced.extend(live.apply(event));
         }
         done.finish();
         if !replaced.is_empty() {
@@ -203,18 +207,16 @@ async fn announce(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::path::PathBuf;
-    use std::rc::Rc;
 
     use smol::LocalExecutor;
 
-    use super::{Error, end, pump};
+    use super::{Error, Live, end, pump};
     use crate::limits::WRITE_GROUP_JOBS_MAX;
     use crate::publish::Event;
     use crate::store::{self, KeySource, Opened, StoreError};
     use crate::wire::{Name, OwnerSets, RrSet, Rtype};
-    use crate::zone::{Zone, ZoneChange, Zones};
+    use crate::zone::{Zone, ZoneChange};
 
     fn open(name: &str) -> Result<(PathBuf, Opened<Event>), Error> {
         let dir = std::env::temp_dir().join(format!("pocketdns-{name}-{}", std::process::id()));
@@ -225,11 +227,11 @@ mod tests {
     #[test]
     fn a_caller_hears_of_its_write_when_the_index_has_it() -> Result<(), Error> {
         let (dir, Opened { store, committed, running, .. }) = open("app-pump")?;
-        let (executor, zones) = (LocalExecutor::new(), Rc::new(RefCell::new(Zones::new())));
-        let pumping = executor.spawn(pump(committed.clone(), Rc::clone(&zones)));
+        let (executor, live) = (LocalExecutor::new(), Live::default());
+        let pumping = executor.spawn(pump(committed.clone(), live.clone()));
         let zone = Name::parse_absolute("x.").expect("a name");
         for serial in 1..=100 {
-            let (store, zones, change) = (store.clone(), Rc::clone(&zones), change(&zone, serial));
+            let (store, live, change) = (store.clone(), live.clone(), change(&zone, serial));
             // A task, as a request is: it runs as soon as it is woken.
             let caller = executor.spawn(async move {
                 let zone = change.zone.clone();
@@ -238,7 +240,7 @@ mod tests {
                     Ok::<_, StoreError>(())
                 });
                 write.await.expect("a write");
-                zones.borrow().zone(&zone).map(Zone::serial)
+                live.zones.borrow().zone(&zone).map(Zone::serial)
             });
             let seen = smol::block_on(executor.run(caller));
             assert_eq!(seen, Some(serial));

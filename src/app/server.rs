@@ -1,6 +1,6 @@
 //! Everything that listens, and what it answers with.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
@@ -18,16 +18,15 @@ use crate::dns::querylog::QueryLog;
 use crate::dns::stats::Stats;
 use crate::dns::tcp;
 use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED};
-use crate::publish::Event;
+use crate::publish::{Event, Live};
 use crate::store::Store;
-use crate::zone::Zones;
 use crate::{api, http};
 
 /// What a server is started from.
 pub(super) struct World<'a> {
     pub(super) executor: &'a Rc<LocalExecutor<'static>>,
     pub(super) store: &'a Store<Event>,
-    pub(super) zones: &'a Rc<RefCell<Zones>>,
+    pub(super) live: &'a Live,
     pub(super) passes: &'a Passes,
 }
 
@@ -50,7 +49,7 @@ impl Server {
         serve: &Serve,
         open_files_max: usize,
     ) -> Result<Self, Error> {
-        let World { executor, store, zones, passes } = world;
+        let World { executor, store, live, passes } = world;
         let stats = Rc::new(Stats::default());
         let grants = tcp::Grants::for_connections(
             (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / 2).min(DNS_TCP_CONNECTIONS_MAX),
@@ -59,10 +58,12 @@ impl Server {
         let query_log = Rc::new(QueryLog::default());
         let passwords = Rc::new(Passwords::new());
         let is_ready = Rc::new(Cell::new(true));
-        let api = api::State::new(store.clone(), Rc::clone(&passwords), serve.ttl_default_secs);
+        let ttl_default_secs = serve.ttl_default_secs;
+        let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live, ttl_default_secs);
+        api.origins = api::Origins::new(serve.origins.clone());
         let mut listeners = Listeners::new(Ground {
             executor: Rc::clone(executor),
-            zones: Rc::clone(zones),
+            zones: Rc::clone(&live.zones),
             stats: Rc::clone(&stats),
             tcp: Rc::clone(&tcp),
             query_log: Rc::clone(&query_log),
@@ -78,7 +79,7 @@ impl Server {
         let context = Context {
             store: store.clone(),
             passwords: Rc::clone(&passwords),
-            ttl_default_secs: serve.ttl_default_secs,
+            ttl_default_secs,
             stats: Some(Box::new({
                 let counters = Rc::clone(&counters);
                 move || counters.lines()
@@ -108,11 +109,12 @@ impl Server {
         Ok(())
     }
 
-    /// Where it listens, for the log.
-    pub(super) fn addresses_text(&self) -> String {
-        let dns = self.listeners.dns.iter().map(|dns| format!("dns={}", dns.address));
-        let http = self.listeners.http.iter().map(|http| format!("http={}", http.address));
-        dns.chain(http).collect::<Vec<_>>().join(" ")
+    /// Where it listens, in a line.
+    pub(super) fn addresses(&self) -> String {
+        let Listeners { dns, http, .. } = &self.listeners;
+        let dns: Vec<String> = dns.iter().map(|dns| dns.address.to_string()).collect();
+        let http: Vec<String> = http.iter().map(|http| http.address.to_string()).collect();
+        format!("DNS {}, HTTP {}", dns.join(" "), http.join(" "))
     }
 
     /// Stops in the reverse order: first what writes, last what reads.

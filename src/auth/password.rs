@@ -80,11 +80,25 @@ impl Passwords {
     pub async fn hash(&self, password: Zeroizing<String>) -> String {
         let cost = self.cost;
         let slot = self.reserved.acquire_arc().await;
-        in_pool(slot, (), move || {
-            bcrypt::hash(password.as_bytes(), cost)
-                .expect("the cost is within bcrypt's bounds and getrandom(2) serves any process")
-        })
-        .await
+        in_pool(slot, (), move || hashed(&password, cost)).await
+    }
+
+    /// The hash of a password of at most [`crate::limits::PASSWORD_HASHED_BYTES_MAX`] octets, sent
+    /// from `network`; `cost` is bcrypt's, where it is not the usual one.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    ///
+    /// # Panics
+    /// When the kernel has no random numbers for the salt.
+    pub async fn hash_for(
+        &self,
+        network: IpAddr,
+        password: Zeroizing<String>,
+        cost: Option<u32>,
+    ) -> Result<String, Busy> {
+        let cost = cost.unwrap_or(self.cost).clamp(COST_MIN, COST_MAX);
+        self.run(network, move || hashed(&password, cost)).await
     }
 
     /// As [`verify`](Self::verify), for the operator: one at a time, whatever clients of the API are
@@ -131,6 +145,17 @@ impl Passwords {
         };
         Ok(Place { _job: Arc::clone(&self.jobs), _of_network: of_network })
     }
+}
+
+/// Bcrypt's own bounds.
+const COST_MIN: u32 = 4;
+const COST_MAX: u32 = 31;
+
+/// In the version that Go writes.
+fn hashed(password: &str, cost: u32) -> String {
+    bcrypt::hash_with_result(password.as_bytes(), cost)
+        .expect("the cost is within bcrypt's bounds and getrandom(2) serves any process")
+        .format_for_version(bcrypt::Version::TwoA)
 }
 
 /// Counted as long as it lives.

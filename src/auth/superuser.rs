@@ -5,9 +5,9 @@
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::email::is_email;
 use super::password::Passwords;
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+use crate::model::email::is_email;
 use crate::store::{JobError, Store, StoreError};
 
 /// Why a superuser was not made, changed or removed.

@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 /// The type of a token that signs requests.
 pub const AUTH: &str = "auth";
+/// The type of a token that stands in the address of a file: short-lived, good for nothing else.
+pub const FILE: &str = "file";
 
 /// `{"alg":"HS256","typ":"JWT"}`.
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
@@ -28,9 +30,9 @@ pub struct Claims {
     /// Unix time from which on it is worth nothing.
     #[serde(rename = "exp", deserialize_with = "numeric_date")]
     pub expires_secs: u64,
-    /// A new token may be had for it.
-    #[serde(rename = "refreshable", default)]
-    pub is_refreshable: bool,
+    /// Whether a new token may be had for it; a token of another type than [`AUTH`] does not say.
+    #[serde(default)]
+    pub refreshable: Option<bool>,
 }
 
 /// A NumericDate (RFC 7519 §2) may have a fraction; before 1970 it is 0.
@@ -47,13 +49,15 @@ fn numeric_date<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Err
 /// The signed token with these claims, its keys sorted as PocketBase's are.
 #[must_use]
 pub fn sign(claims: &Claims, key: &[u8]) -> String {
-    let payload = serde_json::json!({
+    let mut payload = serde_json::json!({
         "collectionId": claims.collection_id,
         "exp": claims.expires_secs,
         "id": claims.id,
-        "refreshable": claims.is_refreshable,
-        "type": claims.kind,
     });
+    if let Some(refreshable) = claims.refreshable {
+        payload["refreshable"] = refreshable.into();
+    }
+    payload["type"] = claims.kind.as_str().into();
     let mut token = format!("{HEADER}.{}", BASE64URL_NOPAD.encode(payload.to_string().as_bytes()));
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), token.as_bytes());
     token.push('.');
@@ -103,7 +107,7 @@ mod tests {
             collection_id: "pbc_1".into(),
             kind: AUTH.into(),
             expires_secs: 2_524_604_461,
-            is_refreshable: true,
+            refreshable: Some(true),
         }
     }
 
@@ -127,6 +131,14 @@ mod tests {
             String::from_utf8(BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap(),
             r#"{"collectionId":"pbc_1","exp":2524604461,"id":"abc","refreshable":true,"type":"auth"}"#
         );
+    }
+
+    #[test]
+    fn a_token_for_files_says_nothing_of_being_refreshed() {
+        let token = sign(&Claims { kind: FILE.into(), refreshable: None, ..claims() }, KEY);
+        let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
+        assert!(!String::from_utf8(payload).unwrap().contains("refreshable"));
+        assert_eq!(peek(&token).unwrap().kind, FILE);
     }
 
     #[test]

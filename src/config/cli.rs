@@ -24,8 +24,10 @@ pub fn parse(
     let CommandLine { data, listen: listen_before, command } = line;
     let is_serve = matches!(command, None | Some(Verb::Serve(_)));
     if !is_serve && listen_before.is_given() {
-        return Err(CommandLine::command()
-            .error(ErrorKind::ArgumentConflict, "--http and --dns belong to the command `serve`"));
+        return Err(CommandLine::command().error(
+            ErrorKind::ArgumentConflict,
+            "--http, --dns and --origins belong to the command `serve`",
+        ));
     }
     let action = match command {
         None => Action::Serve(listen_before.into()),
@@ -33,6 +35,9 @@ pub fn parse(
         Some(Verb::Superuser { verb }) => verb.into(),
         Some(Verb::Zone { verb }) => verb.into(),
         Some(Verb::Config { verb: ConfigCommand::Check { file } }) => Action::ConfigCheck { file },
+        Some(Verb::Import { source, source_encryption_env }) => {
+            Action::Import { source, source_encryption_env }
+        }
         Some(Verb::Stats) => Action::Stats,
         Some(Verb::Version) => Action::Version,
     };
@@ -82,6 +87,10 @@ struct Listen {
     /// [default: 127.0.0.1:1053]
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<SocketAddr>,
+    /// The origins of pages that may read answers of the API, with commas between; `*` and `?` stand
+    /// for any text and any character [default: *]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    origins: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -102,6 +111,15 @@ enum Verb {
     Config {
         #[command(subcommand)]
         verb: ConfigCommand,
+    },
+    /// Make the data directory from the plain pb_data of a PocketBase that does not run
+    Import {
+        /// The pb_data, of PocketBase 0.23 or newer; it is only read
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+        /// The environment variable with the key that its settings are encrypted with
+        #[arg(long = "sourceEncryptionEnv", value_name = "NAME")]
+        source_encryption_env: Option<String>,
     },
     /// Print the counters of the running server
     Stats,
@@ -177,20 +195,21 @@ enum ZoneCommand {
 
 impl Listen {
     fn is_given(&self) -> bool {
-        self.http.is_some() || !self.dns.is_empty()
+        self.http.is_some() || !self.dns.is_empty() || !self.origins.is_empty()
     }
 
     /// What is said here, else what is said in `before`.
     fn over(self, before: Self) -> ServeFlags {
         let dns = if self.dns.is_empty() { before.dns } else { self.dns };
-        ServeFlags { http: self.http.or(before.http), dns }
+        let origins = if self.origins.is_empty() { before.origins } else { self.origins };
+        ServeFlags { http: self.http.or(before.http), dns, origins }
     }
 }
 
 impl From<Listen> for ServeFlags {
     fn from(listen: Listen) -> Self {
-        let Listen { http, dns } = listen;
-        Self { http, dns }
+        let Listen { http, dns, origins } = listen;
+        Self { http, dns, origins }
     }
 }
 
@@ -249,7 +268,7 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(ServeFlags { http: Some(http.parse().unwrap()), dns })
+        Action::Serve(ServeFlags { http: Some(http.parse().unwrap()), dns, origins: vec![] })
     }
 
     #[test]
@@ -276,6 +295,16 @@ mod tests {
             "--http 127.0.0.1:1 serve --http [::1]:0 --dns 0.0.0.0:53 --dns [::]:53",
         ] {
             assert_eq!(parsed(line).action, both, "{line}");
+        }
+    }
+
+    #[test]
+    fn origins_are_a_list() {
+        for line in
+            ["--origins https://a,https://*.b", "serve --origins https://a --origins https://*.b"]
+        {
+            let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
+            assert_eq!(serve.origins, ["https://a", "https://*.b"], "{line}");
         }
     }
 
@@ -331,6 +360,11 @@ mod tests {
             ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
             ("config check", Action::ConfigCheck { file: None }),
             ("config check Corefile", Action::ConfigCheck { file: Some("Corefile".into()) }),
+            ("import s", Action::Import { source: "s".into(), source_encryption_env: None }),
+            (
+                "import --sourceEncryptionEnv E s",
+                Action::Import { source: "s".into(), source_encryption_env: Some("E".into()) },
+            ),
             ("stats", Action::Stats),
             ("version", Action::Version),
         ] {
@@ -350,6 +384,7 @@ mod tests {
             "zone import",
             "zone export",
             "zone",
+            "import",
             "superuser",
             "superuser delete",
             "superuser delete a@b.c secret",

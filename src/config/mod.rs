@@ -112,6 +112,13 @@ pub enum Action {
         /// The zone, when the files do not say.
         origin: Option<String>,
     },
+    /// Make the data directory from a plain one of PocketBase.
+    Import {
+        /// The plain directory.
+        source: PathBuf,
+        /// The name of the variable with the key of its settings.
+        source_encryption_env: Option<String>,
+    },
     /// Print the counters of the running server.
     Stats,
     /// Print the version.
@@ -135,6 +142,8 @@ pub struct ServeFlags {
     pub http: Option<SocketAddr>,
     /// `--dns`, each for UDP and TCP; none: not given.
     pub dns: Vec<SocketAddr>,
+    /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; none: not given.
+    pub origins: Vec<String>,
 }
 
 /// What a server is to do, from all that was said.
@@ -144,6 +153,8 @@ pub struct Serve {
     pub http: SocketAddr,
     /// Where DNS listens, at least one, each address once.
     pub dns: Vec<Listen>,
+    /// The pages that may read answers of the API, `*` and `?` allowed; at least one.
+    pub origins: Vec<String>,
     /// Where load balancers ask.
     pub probes: Vec<Probe>,
     /// How long a request to stop waits before it is carried out.

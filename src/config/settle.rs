@@ -42,6 +42,11 @@ pub fn serve(
     let serve = Serve {
         http: flags.http.or(file.http).unwrap_or(http_default),
         dns: listens(flags, file),
+        origins: if flags.origins.is_empty() {
+            vec!["*".to_owned()]
+        } else {
+            flags.origins.clone()
+        },
         probes: file.probes.clone(),
         lameduck: file.lameduck,
         ttl_default_secs: ttl_default_secs(Some(file)),

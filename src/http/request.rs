@@ -40,6 +40,8 @@ pub struct Request {
     pub query: String,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// The client's address: that of the peer, unless the handler knows of a proxy between.
+    pub real_ip: IpAddr,
     /// The body, not yet read: the handler says how much of it there may be.
     pub body: Body,
     headers: HeaderMap,
@@ -78,6 +80,7 @@ impl Request {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
             peer,
+            real_ip: peer.ip(),
             body,
             headers: parts.headers,
         }
@@ -102,6 +105,7 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            real_ip: IpAddr::from([127, 0, 0, 1]),
             body: Body::from(body.to_vec()),
             headers: map,
         }
@@ -112,6 +116,27 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The same for the last value: what the nearest proxy has written.
+    #[must_use]
+    pub fn last_header(&self, name: &str) -> Option<&str> {
+        self.headers.get_all(name).iter().next_back()?.to_str().ok()
+    }
+
+    /// The method as the client wrote it; of a method that nothing here answers, no more than that.
+    #[must_use]
+    pub fn method_text(&self) -> &'static str {
+        match self.method {
+            Method::Get if self.is_head => "HEAD",
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Other => "OTHER",
+        }
     }
 
     /// The first value of each of these query parameters, decoded. One pass, and nothing is made
@@ -138,10 +163,10 @@ impl Request {
             || query.iter().filter(|&&octet| octet == b'&').count() >= HTTP_QUERY_FIELDS_MAX
     }
 
-    /// The network that a bound per client counts: see [`network_of`].
+    /// The client's network, which a bound per client counts: see [`network_of`].
     #[must_use]
     pub fn network(&self) -> IpAddr {
-        network_of(self.peer.ip())
+        network_of(self.real_ip)
     }
 }
 

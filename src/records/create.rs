@@ -1,68 +1,63 @@
 //! A new record.
 
-use super::{
-    Input, Refused, check_create, check_owner, dns, input, row_of, stored, take_row, validate,
-};
-use crate::auth::Identity;
-use crate::clock;
+use std::sync::Arc;
+
+use super::submission::{Submission, Work, plain_passwords};
+use super::{Access, Author, Refused, account, check_asked, save, validate};
+use crate::model::field::{self, text};
 use crate::model::{Collection, FieldKind, Record, Value};
 use crate::publish::Event;
-use crate::rr::gate;
-use crate::store::Tx;
+use crate::store::{Reader, Tx};
 
-/// Stores a new record with the values in `input`, and returns it as it is stored. A row of
-/// `coredns_records` passes the gate, and what it changes in its zone is published;
-/// `ttl_default_secs` stands there for a TTL of 0.
+/// Stores a new record with what was sent, and returns it as it is stored. A row of
+/// `coredns_records` passes the gate, and what it changes in its zone is published.
 ///
 /// # Errors
-/// See [`Refused`]; then nothing has changed.
+/// See [`Refused`]; then the transaction is to be given up.
 pub fn create(
     tx: &mut Tx<'_, Event>,
-    collection: &Collection,
-    caller: Option<&Identity>,
-    mut input: Input,
-    ttl_default_secs: u32,
+    author: Author<'_>,
+    collection: &Arc<Collection>,
+    sent: &Submission,
 ) -> Result<Record, Refused> {
-    check_create(collection, caller)?;
+    let (record, work) = prepare(tx, author, collection, sent)?;
+    if !work.is_empty() {
+        return Err(Refused::Changed);
+    }
+    save::insert(tx, author.ttl_default_secs, collection, record)
+}
+
+/// The record that [`create`] would store, and what is left to be done for its passwords: nothing of
+/// it is worth doing when this refuses.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn prepare(
+    reader: &Reader<'_>,
+    author: Author<'_>,
+    collection: &Collection,
+    sent: &Submission,
+) -> Result<(Record, Work), Refused> {
+    let caller = author.caller;
+    let access = check_asked(collection, collection.create_rule.as_deref(), caller)?;
+    let input = sent.visible(collection, caller);
     let mut record = Record::new(collection);
-    keep_visible(collection, caller, &mut input);
-    input::apply(collection, &mut record, &input).map_err(Refused::Invalid)?;
+    field::apply(collection, &mut record, &input);
+    if access == Access::Nothing {
+        return Err(Refused::Rule);
+    }
+    let is_manager = author.is_superuser();
+    let form = account::Form { collection, input: &input, old: None, record: &record, is_manager };
+    let mut work = Work::default();
+    form.check(sent, &mut work)?;
     generate(collection, &mut record);
-    let errors = validate::check(collection, &record, None, |id| {
-        Ok::<_, Refused>(tx.record_by_id(collection, id)?.is_some())
-    })?;
-    let errors = if errors.is_empty() {
-        check_owner(tx, collection, &record)?.into_iter().collect()
-    } else {
-        errors
-    };
+    let plain = plain_passwords(collection, &input);
+    let errors = validate::check(reader, collection, &record, None, &plain)?;
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }
-    set_dates(collection, &mut record, "onCreate");
-    if collection.name == dns::COLLECTION {
-        let mut row = row_of(collection, &record);
-        gate::normalize(&mut row)?;
-        take_row(collection, &mut record, &row);
-        dns::write_row(tx, None, Some(&row), ttl_default_secs, |tx| {
-            tx.insert(collection, &record)
-        })?;
-    } else {
-        tx.insert(collection, &record).map_err(stored)?;
-    }
-    Ok(record)
-}
-
-/// Takes out of `input` what does not count: hidden fields are a superuser's.
-pub(super) fn keep_visible(collection: &Collection, caller: Option<&Identity>, input: &mut Input) {
-    if caller.is_some_and(Identity::is_superuser) {
-        return;
-    }
-    input.retain(|key, _| {
-        let name = key.trim_matches(['+', '-']);
-        let name = name.strip_suffix(":autogenerate").unwrap_or(name);
-        collection.field(name).is_none_or(|field| !field.hidden)
-    });
+    save::set_hashes(collection, &mut record, plain, sent, &mut work);
+    Ok((record, work))
 }
 
 /// Fills the texts that generate themselves and got no value.
@@ -70,20 +65,9 @@ fn generate(collection: &Collection, record: &mut Record) {
     for (field, value) in collection.fields.iter().zip(&mut record.values) {
         if field.kind == FieldKind::Text
             && value.as_text() == Some("")
-            && let Some(text) = input::generated(field)
+            && let Some(text) = text::generated(field)
         {
             *value = Value::Text(text);
-        }
-    }
-}
-
-/// Sets the dates that the server keeps, where their option `when` is on.
-pub(super) fn set_dates(collection: &Collection, record: &mut Record, when: &str) {
-    let now = clock::now_text();
-    for (field, value) in collection.fields.iter().zip(&mut record.values) {
-        let is_on = field.options.get(when).and_then(serde_json::Value::as_bool) == Some(true);
-        if field.kind == FieldKind::Autodate && is_on {
-            *value = Value::Text(now.clone());
         }
     }
 }

@@ -13,7 +13,7 @@
 
 use crate::clock;
 use crate::publish::Event;
-use crate::rr::{Refusal, Row, gate};
+use crate::rr::{Refusal, Row, RowRef, gate};
 use crate::store::{DnsRow, DnsRowRef, Reader, StoreError, Tx};
 use crate::wire::{Name, OwnerSets, Rr, RrSet};
 use crate::zone::ZoneChange;
@@ -165,19 +165,11 @@ pub fn row_of(row: DnsRow) -> Row {
     Row { id, zone, name, ttl, record_type, content }
 }
 
-/// The same for a row that is still in SQLite's memory, into a buffer that serves for all of them.
-pub fn refill(buffer: &mut Row, row: DnsRowRef<'_>) {
-    let DnsRowRef { id, zone, name, ttl, record_type, content } = row;
-    buffer.ttl = ttl;
-    for (text, stored) in [
-        (&mut buffer.id, id),
-        (&mut buffer.zone, zone),
-        (&mut buffer.name, name),
-        (&mut buffer.record_type, record_type),
-        (&mut buffer.content, content),
-    ] {
-        text.clear();
-        text.push_str(stored);
+/// The same for a row that is still in SQLite's memory.
+impl<'r> From<DnsRowRef<'r>> for RowRef<'r> {
+    fn from(row: DnsRowRef<'r>) -> Self {
+        let DnsRowRef { id, zone, name, ttl, record_type, content } = row;
+        Self { id, zone, name, ttl, record_type, content }
     }
 }
 

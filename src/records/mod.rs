@@ -4,39 +4,41 @@
 //! | file | holds |
 //! |---|---|
 //! | [`mod@list`], [`mod@view`], [`mod@create`], [`mod@update`], [`mod@delete`] | one use case each |
-//! | [`input`] | what a client sent becomes values of fields, as PocketBase casts them |
-//! | [`validate`] | the rules that a collection's fields make |
-//! | [`zonefile`] | zones as a whole: import, export, list, check |
-//! | [`dns`] | what a write to `coredns_records` means for DNS |
+//! | [`submission`] | what a client sent, and the passwords in it |
+//! | [`account`] | what an auth collection asks of a write, and what hangs on its records |
+//! | [`validate`] | what the fields refuse, and what only the database can tell |
+//! | [`save`] | one row written: dates, unique indexes, DNS, the event |
 //! | [`zonefile`] | zones as a whole: import, export, list and check |
-//! | [`json`], [`date`] | texts as PocketBase writes and reads them |
+//! | [`dns`] | what a write to `coredns_records` means for DNS |
 //!
 //! Every use case runs inside one job of the store, so who asks, what the rules say, what is read
-//! and what is written belong to one state of the database.
+//! and what is written belong to one state of the database. [`create()`], [`update()`] and
+//! [`delete()`] are the only ways to write a record, whoever asks.
 //!
 //! Absent so far: rules other than "superusers only" and "everybody" (whoever is no superuser sees
-//! nothing through any other rule), filters, relations, files, and writing to auth collections.
+//! nothing through any other rule), filters, and new files.
 
+pub mod account;
 pub mod create;
-pub mod date;
 pub mod delete;
 pub mod dns;
-pub mod input;
-pub mod json;
 pub mod list;
+mod save;
+pub mod submission;
 pub mod update;
-pub mod validate;
+mod validate;
 pub mod view;
 pub mod zonefile;
 
 pub use create::create;
 pub use delete::delete;
 pub use list::list;
+pub use submission::Submission;
 pub use update::update;
 pub use view::view;
 
 use crate::auth::Identity;
-use crate::model::{Collection, Kind, Record, Value, value};
+use crate::model::{Collection, FieldError, Kind, Record, Value, value};
 use crate::rr::{Refusal, Row};
 use crate::store::{Reader, StoreError};
 
@@ -61,6 +63,15 @@ pub enum Refused {
     /// What PocketBase does and this server does not yet: a sentence for the client.
     #[error("{0}")]
     NotYet(&'static str),
+    /// The record cannot go: a sentence for the client.
+    #[error("{0}")]
+    Kept(&'static str),
+    /// A required relation of another record has nothing but this one.
+    #[error("a required relation refers to the record")]
+    Referred,
+    /// The collection is no longer what it was when the passwords were hashed.
+    #[error("the collection has changed meanwhile")]
+    Changed,
     /// A parameter of a list cannot be read.
     #[error("bad list parameter {0}")]
     BadParameter(&'static str),
@@ -72,27 +83,18 @@ pub enum Refused {
     Store(#[from] StoreError),
 }
 
-/// What is wrong with the value of one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field's name.
-    pub field: String,
-    /// `validation_…`, for programs.
-    pub code: &'static str,
-    /// For people, without its final dot.
-    pub message: String,
-    /// The numbers and words in the message.
-    pub params: Vec<(&'static str, serde_json::Value)>,
+/// Who writes, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    /// Who asks; `None` for a guest.
+    pub caller: Option<&'a Identity>,
+    /// What stands for a DNS record's TTL of 0.
+    pub ttl_default_secs: u32,
 }
 
-impl FieldError {
-    fn new(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), code, message: message.into(), params: Vec::new() }
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
-        self.params.push((name, value.into()));
-        self
+impl Author<'_> {
+    fn is_superuser(&self) -> bool {
+        self.caller.is_some_and(Identity::is_superuser)
     }
 }
 
@@ -145,27 +147,28 @@ pub fn check_write(
     caller: Option<&Identity>,
     write: &Write,
 ) -> Result<(), Refused> {
-    match write {
-        Write::Create => check_create(collection, caller),
-        Write::Update { id } => {
-            let rule = collection.update_rule.as_deref();
-            target(reader, collection, rule, caller, id).map(drop)
-        }
-        Write::Delete { id } => {
-            let rule = collection.delete_rule.as_deref();
-            target(reader, collection, rule, caller, id).map(drop)
-        }
+    let (rule, id) = match write {
+        Write::Create => (&collection.create_rule, None),
+        Write::Update { id } => (&collection.update_rule, Some(id)),
+        Write::Delete { id } => (&collection.delete_rule, Some(id)),
+    };
+    check_asked(collection, rule.as_deref(), caller)?;
+    match id {
+        Some(id) if !reader.has_record(collection, id)? => Err(Refused::NotFound),
+        _ => Ok(()),
     }
 }
 
-/// May `caller` create a record here?
-fn check_create(collection: &Collection, caller: Option<&Identity>) -> Result<(), Refused> {
+/// Is it a collection whose records are written, by this caller among others?
+fn check_asked(
+    collection: &Collection,
+    rule: Option<&str>,
+    caller: Option<&Identity>,
+) -> Result<Access, Refused> {
     if collection.kind == Kind::View {
         return Err(Refused::View);
     }
-    let access = access(collection.create_rule.as_deref(), caller)?;
-    check_kind(collection)?;
-    if access == Access::Nothing { Err(Refused::Rule) } else { Ok(()) }
+    access(rule, caller)
 }
 
 /// The record that `caller` wants to change or remove.
@@ -176,54 +179,9 @@ fn target(
     caller: Option<&Identity>,
     id: &str,
 ) -> Result<Record, Refused> {
-    if collection.kind == Kind::View {
-        return Err(Refused::View);
-    }
-    if access(rule, caller)? == Access::Nothing {
-        return Err(Refused::NotFound);
-    }
+    let access = check_asked(collection, rule, caller)?;
     let found = reader.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
-    check_kind(collection)?;
-    Ok(found)
-}
-
-/// Auth collections need passwords and tokens handled on each write.
-fn check_kind(collection: &Collection) -> Result<(), Refused> {
-    match collection.kind {
-        Kind::Base => Ok(()),
-        Kind::View => Err(Refused::View),
-        Kind::Auth => {
-            Err(Refused::NotYet("Writing records of auth collections is not supported yet."))
-        }
-    }
-}
-
-/// System collections that belong to records of others name the owner: it has to be there.
-fn check_owner(
-    reader: &Reader<'_>,
-    collection: &Collection,
-    record: &Record,
-) -> Result<Option<FieldError>, StoreError> {
-    let names_owner = collection.system && collection.field("collectionRef").is_some();
-    if !names_owner || collection.field("recordRef").is_none() {
-        return Ok(None);
-    }
-    let owners = record.text(collection, "collectionRef");
-    let schema = reader.schema();
-    let Some(owners) = schema.find(owners).filter(|found| found.id == owners) else {
-        let message = "Missing or invalid collection";
-        let code = "validation_invalid_collection_id";
-        return Ok(Some(FieldError::new("collectionRef", code, message)));
-    };
-    if owners.kind != Kind::Auth {
-        let message = "Invalid collection type - must be auth";
-        let code = "validation_invalid_collection_type";
-        return Ok(Some(FieldError::new("collectionRef", code, message)));
-    }
-    let owner = reader.record_by_id(owners, record.text(collection, "recordRef"))?;
-    Ok(owner.is_none().then(|| {
-        FieldError::new("recordRef", "validation_invalid_record", "Missing or invalid record")
-    }))
+    if access == Access::Nothing { Err(Refused::NotFound) } else { Ok(found) }
 }
 
 // ---- coredns_records ----------------------------------------------------------------------
@@ -268,24 +226,21 @@ impl From<dns::WriteRefused> for Refused {
     }
 }
 
-/// A unique index speaks about fields; every other error of the store is its own.
+/// A unique index speaks about fields, and one over an expression about none; every other error of
+/// the store is its own.
 fn stored(error: StoreError) -> Refused {
     match error {
-        StoreError::NotUnique { columns, .. } if !columns.is_empty() => {
-            let columns = columns.iter();
-            Refused::Invalid(
-                columns
-                    .map(|field| {
-                        FieldError::new(field, "validation_not_unique", "Value must be unique")
-                    })
-                    .collect(),
-            )
-        }
+        StoreError::NotUnique { columns, .. } => Refused::Invalid(
+            columns
+                .iter()
+                .map(|field| {
+                    FieldError::new(field, "validation_not_unique", "Value must be unique")
+                })
+                .collect(),
+        ),
         error => Refused::Store(error),
     }
 }
 
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod tests;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::dns::{self, COLLECTION, WriteRefused, refill};
+use super::dns::{self, COLLECTION, WriteRefused};
 use crate::model::{Record, Value};
 use crate::publish::{self, Event, Load};
-use crate::rr::{Row, gate};
+use crate::rr::{Row, RowRef, gate};
 use crate::store::{self, JobError, KeySource, Reader, StoreError, Tx};
 use crate::wire::Name;
 use crate::zone::Zones;
@@ -102,11 +102,9 @@ impl World {
     /// All rows, by id.
     pub(super) fn rows(&self) -> Vec<Row> {
         let mut rows = self.read(|reader| {
-            let mut rows = Vec::new();
+            let mut rows: Vec<Row> = Vec::new();
             reader.dns_rows(|stored| {
-                let mut row = Row::default();
-                refill(&mut row, stored);
-                rows.push(row);
+                rows.push(RowRef::from(stored).into());
                 std::ops::ControlFlow::Continue(())
             })?;
             Ok(rows)
@@ -122,7 +120,7 @@ impl World {
     /// The index as a start would load it.
     pub(super) fn loaded(&self) -> Zones {
         let mut load = Load::new(TTL_DEFAULT_SECS);
-        self.rows().iter().for_each(|row| load.push(row));
+        self.rows().iter().for_each(|row| load.push(row.into()));
         let serials = self.read(|reader| reader.zone_serials());
         let serial = |zone: &Name| {
             let key = store::zone_key(&zone.to_string());

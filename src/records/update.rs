@@ -1,52 +1,59 @@
 //! A changed record.
 
-use super::create::{keep_visible, set_dates};
-use super::{Input, Refused, check_owner, dns, input, row_of, stored, take_row, target, validate};
-use crate::auth::Identity;
-use crate::model::{Collection, Record};
-use crate::publish::Event;
-use crate::rr::gate;
-use crate::store::Tx;
+use std::sync::Arc;
 
-/// Changes the values that `input` names in the record with this id, and returns it as it is
-/// stored. See [`super::create()`] for `coredns_records`.
+use super::submission::{Submission, Work, plain_passwords};
+use super::{Author, Refused, account, save, target, validate};
+use crate::model::{Collection, Record, field};
+use crate::publish::Event;
+use crate::store::{Reader, Tx};
+
+/// Changes what was sent of the record with this id, and returns it as it is stored. See
+/// [`super::create()`] for `coredns_records`.
 ///
 /// # Errors
-/// See [`Refused`]; then nothing has changed.
+/// See [`Refused`]; then the transaction is to be given up.
 pub fn update(
     tx: &mut Tx<'_, Event>,
-    collection: &Collection,
-    caller: Option<&Identity>,
+    author: Author<'_>,
+    collection: &Arc<Collection>,
     id: &str,
-    mut input: Input,
-    ttl_default_secs: u32,
+    sent: &Submission,
 ) -> Result<Record, Refused> {
-    let old = target(tx, collection, collection.update_rule.as_deref(), caller, id)?;
+    let (old, record, work) = prepare(tx, author, collection, id, sent)?;
+    if !work.is_empty() {
+        return Err(Refused::Changed);
+    }
+    save::update(tx, author.ttl_default_secs, collection, old, record)
+}
+
+/// The record as it is stored, as [`update`] would store it, and what is left to be done for its
+/// passwords: nothing of it is worth doing when this refuses.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn prepare(
+    reader: &Reader<'_>,
+    author: Author<'_>,
+    collection: &Collection,
+    id: &str,
+    sent: &Submission,
+) -> Result<(Record, Record, Work), Refused> {
+    let caller = author.caller;
+    let old = target(reader, collection, collection.update_rule.as_deref(), caller, id)?;
+    let input = sent.visible(collection, caller);
     let mut record = old.clone();
-    keep_visible(collection, caller, &mut input);
-    input::apply(collection, &mut record, &input).map_err(Refused::Invalid)?;
-    let errors = validate::check(collection, &record, Some(old.id(collection)), |_| {
-        Ok::<_, Refused>(false)
-    })?;
-    let errors = if errors.is_empty() {
-        check_owner(tx, collection, &record)?.into_iter().collect()
-    } else {
-        errors
-    };
+    field::apply(collection, &mut record, &input);
+    let is_manager = author.is_superuser();
+    let form =
+        account::Form { collection, input: &input, old: Some(&old), record: &record, is_manager };
+    let mut work = Work::default();
+    form.check(sent, &mut work)?;
+    let plain = plain_passwords(collection, &input);
+    let errors = validate::check(reader, collection, &record, Some(&old), &plain)?;
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors));
     }
-    set_dates(collection, &mut record, "onUpdate");
-    if collection.name == dns::COLLECTION {
-        let old_row = row_of(collection, &old);
-        let mut row = row_of(collection, &record);
-        gate::normalize(&mut row)?;
-        take_row(collection, &mut record, &row);
-        dns::write_row(tx, Some(&old_row), Some(&row), ttl_default_secs, |tx| {
-            tx.update(collection, &record)
-        })?;
-    } else {
-        tx.update(collection, &record).map_err(stored)?;
-    }
-    Ok(record)
+    save::set_hashes(collection, &mut record, plain, sent, &mut work);
+    Ok((old, record, work))
 }

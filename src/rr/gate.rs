@@ -20,7 +20,7 @@ use std::fmt;
 
 use super::{
     CODE_CONFLICT, CODE_INVALID, CODE_NOT_UNIQUE, CODE_OUTSIDE_ZONE, CODE_REQUIRED, CODE_SIZE,
-    Refusal, Row, codec,
+    Refusal, Row, RowRef, codec,
 };
 use crate::limits::{RRSET_BYTES_MAX, TTL_SECS_MAX};
 use crate::wire::{Name, NameError, Rr, RrSet, Rtype, name};
@@ -38,8 +38,12 @@ const RECORD_FIXED_BYTES: usize = 12;
 /// The first rule that the row breaks. One of them is that zone and name are written as they print,
 /// in whatever case and with or without the final dot: by these texts the rows of a zone and of an
 /// owner name are found, and a row under another could not be judged beside them.
-pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
-    let zone = decode_zone(row)?;
+pub fn decode<'r>(
+    row: impl Into<RowRef<'r>>,
+    ttl_default_secs: u32,
+) -> Result<(Name, Rr), Refusal> {
+    let row = row.into();
+    let zone = decode_zone(row.zone)?;
     let rr = decode_within(&zone, row, ttl_default_secs)?;
     Ok((zone, rr))
 }
@@ -49,9 +53,9 @@ pub fn decode(row: &Row, ttl_default_secs: u32) -> Result<(Name, Rr), Refusal> {
 ///
 /// # Errors
 /// When the text is no name, or not written as a name prints.
-pub fn decode_zone(row: &Row) -> Result<Name, Refusal> {
-    let zone = parse_zone(&row.zone)?;
-    require_printed("zone", &zone, &row.zone)?;
+pub fn decode_zone(text: &str) -> Result<Name, Refusal> {
+    let zone = parse_zone(text)?;
+    require_printed("zone", &zone, text)?;
     Ok(zone)
 }
 
@@ -59,10 +63,10 @@ pub fn decode_zone(row: &Row) -> Result<Name, Refusal> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_within(zone: &Name, row: &Row, ttl_default_secs: u32) -> Result<Rr, Refusal> {
-    let owner = parse_owner(&row.name, zone)?;
-    require_printed("name", &owner, &row.name)?;
-    let rtype = parse_type(&row.record_type)?;
+pub fn decode_within(zone: &Name, row: RowRef<'_>, ttl_default_secs: u32) -> Result<Rr, Refusal> {
+    let owner = parse_owner(row.name, zone)?;
+    require_printed("name", &owner, row.name)?;
+    let rtype = parse_type(row.record_type)?;
     let ttl = match u32::try_from(row.ttl) {
         Ok(0) => ttl_default_secs,
         Ok(ttl) if ttl <= TTL_SECS_MAX => ttl,
@@ -73,7 +77,7 @@ pub fn decode_within(zone: &Name, row: &Row, ttl_default_secs: u32) -> Result<Rr
     };
     let mut rr = Rr { owner, rtype, ttl, rdata: Box::default() };
     check(zone, &rr)?;
-    rr.rdata = codec::rdata_from_content(rtype, &row.content, zone)?;
+    rr.rdata = codec::rdata_from_content(rtype, row.content, zone)?;
     Ok(rr)
 }
 
@@ -202,7 +206,7 @@ pub struct Served {
 pub fn resolve(zone: &Name, rows: &[(&str, &Rr)]) -> Served {
     let mut served = Served::default();
     if let [(_, rr)] = rows
-        && encoded_bytes(rr) <= RRSET_BYTES_MAX
+        && is_served_alone(rr.rdata.len())
     {
         let rdata = vec![rr.rdata.clone()];
         served.sets.push(RrSet { rtype: rr.rtype, ttl: rr.ttl, rdata });
@@ -230,6 +234,13 @@ pub fn resolve(zone: &Name, rows: &[(&str, &Rr)]) -> Served {
     }
     served.refused.sort_by_key(|(at, _)| *at);
     served
+}
+
+/// Whether a record with so many octets of rdata is served where its owner name has no other: what
+/// [`resolve`] says of it, for those who have very many of them.
+#[must_use]
+pub fn is_served_alone(rdata_bytes: usize) -> bool {
+    RECORD_FIXED_BYTES + rdata_bytes <= RRSET_BYTES_MAX
 }
 
 /// Asks whether `candidate` may join `others`, the records at its owner name. What is served then

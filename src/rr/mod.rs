@@ -31,6 +31,34 @@ pub struct Row {
     pub content: String,
 }
 
+/// A [`Row`] that belongs to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in Row")]
+pub struct RowRef<'r> {
+    pub id: &'r str,
+    pub zone: &'r str,
+    pub name: &'r str,
+    pub ttl: i64,
+    pub record_type: &'r str,
+    pub content: &'r str,
+}
+
+impl<'r> From<&'r Row> for RowRef<'r> {
+    fn from(row: &'r Row) -> Self {
+        let Row { id, zone, name, ttl, record_type, content } = row;
+        Self { id, zone, name, ttl: *ttl, record_type, content }
+    }
+}
+
+impl From<RowRef<'_>> for Row {
+    fn from(row: RowRef<'_>) -> Self {
+        let RowRef { id, zone, name, ttl, record_type, content } = row;
+        let [id, zone, name, record_type, content] =
+            [id, zone, name, record_type, content].map(str::to_owned);
+        Self { id, zone, name, ttl, record_type, content }
+    }
+}
+
 /// Why the gate does not let a record in, told to whoever wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]

@@ -38,6 +38,14 @@ pub enum StoreError {
         /// Which one, and what is wrong.
         problem: String,
     },
+    /// The stored settings cannot be read.
+    #[error(
+        "the settings in _params cannot be read ({problem}): mend the row `settings`, or remove it to begin with the defaults"
+    )]
+    BadSettings {
+        /// What is wrong with them.
+        problem: String,
+    },
     /// SQLite refused.
     #[error("cannot {action} in the database")]
     Sqlite {

@@ -12,7 +12,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 
 use super::{KeySource, OpenError, Running, Store, collections, migrate, open};
-use crate::model::{Collection, Record, Schema, Value, ids};
+use crate::model::field::autogenerate;
+use crate::model::{Collection, Record, Schema, Value};
 
 /// A folder that is removed with it, unless the test failed.
 pub(super) struct TestDir(PathBuf);
@@ -147,7 +148,7 @@ impl TestStore {
 /// A TXT record.
 pub(super) fn dns_record(dns: &Collection, zone: &str, name: &str, text: &str) -> Record {
     let mut record = Record::new(dns);
-    record.set(dns, "id", Value::Text(ids::generate("[1-9][0-9]{17}").unwrap()));
+    record.set(dns, "id", Value::Text(autogenerate::generate("[1-9][0-9]{17}").unwrap()));
     record.set(dns, "zone", Value::Text(zone.into()));
     record.set(dns, "name", Value::Text(name.into()));
     record.set(dns, "record_type", Value::Text("TXT".into()));

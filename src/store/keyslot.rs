@@ -61,7 +61,7 @@ const HEADER_BYTES: usize = MAGIC.len() + 1 + 4 + SALT_BYTES + NONCE_LEN;
 const SLOT_BYTES: usize = HEADER_BYTES + KEY_BYTES + TAG_BYTES;
 
 /// What a plaintext SQLite database begins with.
-const PLAINTEXT_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(super) const PLAINTEXT_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Where the key lies, for the words at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +136,9 @@ pub(super) fn look(dir: &Path, source: &KeySource) -> Result<Found, OpenError> {
 }
 
 /// The first start's steps 1 and 2. Needs the directory's lock, and [`look`] to have found
-/// `Nothing` under it.
+/// `Nothing` under it. The slot comes into `slot_dir`, which is `dir` or will become it.
 pub(super) fn create(
+    slot_dir: &Path,
     dir: &Path,
     material: Option<Material>,
     made: &mut Made,
@@ -149,7 +150,7 @@ pub(super) fn create(
     let mut data_key = Key::default();
     random_bytes(data_key.as_mut_slice());
     let slot = seal(&data_key, &material, PBKDF2_ROUNDS);
-    write_new(&dir.join(SLOT_NAME), &slot, made)?;
+    write_new(&slot_dir.join(SLOT_NAME), &slot, made)?;
     Ok(data_key)
 }
 
@@ -295,6 +296,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Removes nothing: somebody else will.
+    pub(super) fn kept() -> Self {
+        Self { paths: Vec::new(), kept: true }
+    }
+
     pub(super) fn add(&mut self, path: PathBuf) {
         self.paths.push(path);
     }

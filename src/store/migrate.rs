@@ -11,17 +11,17 @@
 //! - index `_pocketdns_owner`: `coredns_records` by `name` without regard to case.
 //!
 //! Each start runs all of this in one transaction; what exists stays as it is, so a start after a
-//! crash and a start of a newer version add what is missing.
+//! crash and a start of a newer version add what is missing. A database that a PocketBase made keeps
+//! its own list of migrations: those that it never ran are PocketBase's to run, on an export.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::collections;
 use crate::clock;
-use crate::model::{Collection, Field, Kind, ids};
+use crate::model::{Collection, Field, Kind, Settings, ids};
 
 const SYSTEM_COLLECTIONS: &str = include_str!("migrations/system_collections.json");
 const DNS_COLLECTION: &str = include_str!("migrations/coredns_records.json");
-const SETTINGS: &str = include_str!("migrations/settings.json");
 
 /// The migration that makes PocketBase's own collections.
 const INIT: &str = "1640988000_init.go";
@@ -46,8 +46,15 @@ const MIGRATIONS: [&str; 9] = [
 pub(super) fn data(connection: &Connection) -> rusqlite::Result<()> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    add_missing(connection)?;
+    transaction.commit()
+}
+
+/// The same within the caller's transaction.
+pub(super) fn add_missing(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(include_str!("migrations/data.sql"))?;
-    if !is_applied(connection, INIT)? {
+    let is_new = !is_applied(connection, INIT)?;
+    if is_new {
         for collection in seed(SYSTEM_COLLECTIONS) {
             collections::create(connection, &collection)?;
         }
@@ -61,21 +68,20 @@ pub(super) fn data(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE INDEX IF NOT EXISTS `_pocketdns_owner` ON `coredns_records` (`name` COLLATE NOCASE)",
     )?;
-    let settings: serde_json::Value =
-        serde_json::from_str(SETTINGS).expect("the embedded settings are JSON");
     let now = clock::now_text();
     // As PocketBase stores it: a blob, in a column for JSON.
     connection.execute(
         "INSERT OR IGNORE INTO _params (id, value, created, updated) VALUES ('settings', ?1, ?2, ?2)",
-        params![settings.to_string().into_bytes(), now],
+        params![Settings::default().to_json().to_string().into_bytes(), now],
     )?;
-    for (at, file) in (clock::unix_micros()..).zip(MIGRATIONS) {
+    let ours = if is_new { MIGRATIONS.as_slice() } else { &[DNS_INIT] };
+    for (at, file) in (clock::unix_micros()..).zip(ours) {
         connection.execute(
             "INSERT OR IGNORE INTO _migrations (file, applied) VALUES (?1, ?2)",
             params![file, i64::try_from(at).unwrap_or(i64::MAX)],
         )?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 /// Brings `auxiliary.db` up to date.

@@ -28,22 +28,28 @@
 //! current schema, which only the executor takes.
 
 mod collections;
+mod copy;
 mod error;
 #[cfg(test)]
 mod fixture;
 mod keyslot;
 mod migrate;
+mod moving;
 mod open;
+mod plain;
 mod reader;
 mod records;
 mod secret;
+mod settings;
 mod writer;
 mod zones;
 
 use std::sync::Arc;
 
+pub use self::copy::CopyError;
 pub use self::error::{JobError, OpenError, StoreError};
 pub use self::keyslot::KeyPlace;
+pub use self::moving::{Imported, MoveError, PlainDatabases, SettingsKey, import};
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
 pub use self::secret::{KeySource, Secret, Subkeys, key_file_beside, key_source};

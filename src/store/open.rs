@@ -100,7 +100,7 @@ fn open_found<E: Send + 'static>(
     };
     let data_key = match found {
         Found::DataKey(opened) => opened.data_key,
-        Found::Nothing(material) => keyslot::create(dir, material, &mut made)?,
+        Found::Nothing(material) => keyslot::create(dir, dir, material, &mut made)?,
     };
     // SQLite refuses links anywhere in a path: those on the way to the directory are the operator's,
     // those in it may be of whoever owns it.
@@ -185,7 +185,7 @@ fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
 
 /// Makes an empty database file, 0600, whose mode SQLite gives to the WAL too. Whether it was made
 /// or had no page yet.
-fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
+pub(super) fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match created {
         Ok(_) => {
@@ -206,7 +206,7 @@ fn create_database(path: &Path, made: &mut Made) -> Result<bool, OpenError> {
 }
 
 /// Opens a connection that can write; its key comes first.
-fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
+pub(super) fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
     // One thread uses a connection at a time. No URI: a `?` in a path is a character.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -39,6 +39,101 @@ impl Reader<'_> {
         self.record_where(collection, "`id` = ?1", id)
     }
 
+    /// Is there a record with this id?
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_record(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1", id)
+    }
+
+    /// Is there a record with this id, but for the case of ASCII letters?
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn has_record_like(&self, collection: &Collection, id: &str) -> Result<bool, StoreError> {
+        self.exists(collection, "`id` = ?1 COLLATE NOCASE", id)
+    }
+
+    fn exists(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameter: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", quoted(&collection.name));
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.exists([parameter]))
+            .map_err(sqlite("look for a record"))
+    }
+
+    /// The ids of records whose relation field with the index `field` names the record `id`: the
+    /// first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn referring_ids(
+        &self,
+        collection: &Collection,
+        field: usize,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let Some(field) = collection.fields.get(field) else { return Ok(Vec::new()) };
+        let column = quoted(&field.name);
+        let condition = if field.is_multiple() {
+            // What is no list counts as a list of itself, as where the list is read. An id of letters
+            // and digits stands in the text as it is, and most rows need no further look.
+            let is_plain = id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+            let glance =
+                if is_plain { format!("instr({column}, ?1) > 0 AND ") } else { String::new() };
+            format!(
+                "{glance}EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid({column}) AND \
+                 json_type({column}) = 'array' THEN {column} ELSE json_array({column}) END) \
+                 WHERE value = ?1)"
+            )
+        } else {
+            format!("{column} = ?1")
+        };
+        self.ids(collection, &condition, params![id, i64::try_from(max).unwrap_or(i64::MAX)], 2)
+    }
+
+    /// The ids of a system collection's records that belong to the record `id` of the collection
+    /// `owner_id`: the first `max` that are found.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn owned_ids(
+        &self,
+        collection: &Collection,
+        owner_id: &str,
+        id: &str,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let condition = "collectionRef = ?1 AND recordRef = ?2";
+        self.ids(collection, condition, params![owner_id, id, max], 3)
+    }
+
+    fn ids(
+        &self,
+        collection: &Collection,
+        condition: &str,
+        parameters: &[&dyn ToSql],
+        limit_at: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let table = quoted(&collection.name);
+        let sql = format!("SELECT `id` FROM {table} WHERE {condition} LIMIT ?{limit_at}");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let rows = statement.query_map(parameters, |row| row.get::<_, String>(0))?;
+                rows.collect()
+            })
+            .map_err(sqlite("find records"))
+    }
+
     /// A page of the collection's records.
     ///
     /// # Errors
@@ -82,22 +177,39 @@ impl Reader<'_> {
             .map_err(sqlite("count records"))
     }
 
-    /// The superuser with this address, compared as PocketBase does: case matters unless the
-    /// collection's unique index on `email` says otherwise.
+    /// The record whose field `column`, which a unique index of its own covers, has this value; case
+    /// matters unless that index says otherwise. `None` as well when there is no such index, and for
+    /// an empty value, which PocketBase's indexes leave out.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn record_by_unique(
+        &self,
+        collection: &Collection,
+        column: &str,
+        value: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        if value.is_empty() || collection.field(column).is_none() {
+            return Ok(None);
+        }
+        let column_sql = quoted(column);
+        match unique_index(collection, column) {
+            None => Ok(None),
+            Some(Case::Matters) => {
+                self.record_where(collection, &format!("{column_sql} = ?1"), value)
+            }
+            Some(Case::Ignored) => {
+                self.record_where(collection, &format!("{column_sql} = ?1 COLLATE NOCASE"), value)
+            }
+        }
+    }
+
+    /// The superuser with this address; as [`Self::record_by_unique`].
     ///
     /// # Errors
     /// The database failed.
     pub fn superuser_by_email(&self, email: &str) -> Result<Option<Record>, StoreError> {
-        let collection = self.superusers()?;
-        if email.is_empty() {
-            return Ok(None);
-        }
-        let condition = if ignores_case(&collection, "email") {
-            "`email` = ?1 COLLATE NOCASE"
-        } else {
-            "`email` = ?1"
-        };
-        self.record_where(&collection, condition, email)
+        self.record_by_unique(&*self.superusers()?, "email", email)
     }
 
     /// How many superusers there are.
@@ -307,20 +419,30 @@ fn order_by(collection: &Collection, sort: &[Sort]) -> String {
     if keys.is_empty() { String::new() } else { format!(" ORDER BY {}", keys.join(", ")) }
 }
 
-/// Whether the unique index over this column alone compares without regard to case.
-fn ignores_case(collection: &Collection, column: &str) -> bool {
-    collection.indexes.iter().any(|sql| {
+/// Whether a unique index tells `A` from `a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Matters,
+    Ignored,
+}
+
+/// The unique index over this column alone.
+fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
+    collection.indexes.iter().find_map(|sql| {
         let sql = sql.to_ascii_lowercase();
-        let Some((head, tail)) = sql.split_once('(') else { return false };
-        let Some((key, _)) = tail.split_once(')') else { return false };
+        let (head, tail) = sql.split_once('(')?;
+        let (key, _) = tail.split_once(')')?;
         let mut words = key.split_whitespace();
-        let is_column =
-            words.next().is_some_and(|word| word.trim_matches(['`', '"', '[', ']']) == column);
+        let is_column = words.next().is_some_and(|word| {
+            word.trim_matches(['`', '"', '[', ']']).eq_ignore_ascii_case(column)
+        });
         let is_unique = head.split_whitespace().any(|word| word == "unique");
-        is_unique
-            && is_column
-            && !key.contains(',')
-            && words.collect::<Vec<_>>().join(" ").starts_with("collate nocase")
+        let is_nocase = words.collect::<Vec<_>>().join(" ").starts_with("collate nocase");
+        (is_unique && is_column && !key.contains(',')).then_some(if is_nocase {
+            Case::Ignored
+        } else {
+            Case::Matters
+        })
     })
 }
 
@@ -360,7 +482,9 @@ pub(super) fn text_of(stored: ValueRef<'_>) -> Cow<'_, str> {
         ValueRef::Null => Cow::Borrowed(""),
         ValueRef::Integer(number) => Cow::Owned(number.to_string()),
         ValueRef::Real(number) => Cow::Owned(Value::Number(number).to_json().to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+        // Checked first: what is well-formed, as nearly all is, is known by that much sooner.
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed),
     }
 }
 
@@ -396,7 +520,7 @@ impl ToSql for Stored<'_> {
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{ignores_case, value_of};
+    use super::{Case, unique_index, value_of};
     use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
     use crate::store::fixture::{dns_record, in_memory};
     use crate::store::writer::Tx;
@@ -573,15 +697,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_ignores_case_when_its_unique_index_does() {
+    fn a_unique_value_ignores_case_when_its_index_does() {
         let with_index = |sql: &str| {
             let mut collection = Collection::for_test(&["email"]);
             collection.indexes.push(sql.into());
-            ignores_case(&collection, "email")
+            unique_index(&collection, "email")
         };
-        assert!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"));
-        assert!(!with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"));
-        assert!(!with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)"));
+        assert_eq!(
+            with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"),
+            Some(Case::Ignored)
+        );
+        assert_eq!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"), Some(Case::Matters));
+        assert_eq!(with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"), None);
+        let of_two = "CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)";
+        assert_eq!(with_index(of_two), None);
     }
 }

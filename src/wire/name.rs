@@ -84,7 +84,8 @@ impl Name {
         if text == "@" {
             return origin.cloned().ok_or(NameError::Relative);
         }
-        let labels = parse_labels(text)?;
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
         if labels.is_absolute {
             return Self::from_labels(&labels.wire, &[0]);
         }
@@ -97,7 +98,9 @@ impl Name {
     /// # Errors
     /// Says which rule the text breaks.
     pub fn parse_absolute(text: &str) -> Result<Self, NameError> {
-        Self::from_labels(&parse_labels(text)?.wire, &[0])
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
+        Self::from_labels(&labels.wire, &[0])
     }
 
     /// Reads the owner name of a record of `zone`: `@` is the apex; without the final dot a name is
@@ -109,7 +112,8 @@ impl Name {
         if text == "@" {
             return Ok(zone.clone());
         }
-        let labels = parse_labels(text)?;
+        let mut labels = Labels::EMPTY;
+        labels.read(text)?;
         let absolute = Self::from_labels(&labels.wire, &[0]);
         match absolute {
             Ok(name) if labels.is_absolute || (name.is_within(zone) && !zone.is_root()) => Ok(name),
@@ -216,56 +220,63 @@ fn after_label(wire: &[u8]) -> &[u8] {
     wire.first().and_then(|&len| wire.get(1 + usize::from(len)..)).unwrap_or(&[])
 }
 
-fn parse_labels(text: &str) -> Result<Labels, NameError> {
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if !text.is_ascii() {
-        return Err(NameError::NonAscii { a_label: a_label(text) });
-    }
-    if text.len() > NAME_TEXT_CHARS_MAX {
-        return Err(NameError::NameTooLong);
-    }
-    let mut labels = Labels { wire: heapless::Vec::new(), is_absolute: false };
-    if text == "." {
-        labels.is_absolute = true;
-        return Ok(labels);
-    }
-    let mut label: heapless::Vec<u8, LABEL_BYTES_MAX> = heapless::Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        let octet = match byte {
-            b'.' => {
-                labels.end_label(&mut label)?;
-                labels.is_absolute = rest.is_empty();
-                continue;
-            }
-            b'\\' => unescape(&mut rest)?,
-            0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
-            other => other,
-        };
-        label.push(octet).map_err(|_| NameError::LabelTooLong)?;
-    }
-    if !labels.is_absolute {
-        labels.end_label(&mut label)?;
-    }
-    Ok(labels)
-}
-
 impl Labels {
-    fn end_label(
-        &mut self,
-        label: &mut heapless::Vec<u8, LABEL_BYTES_MAX>,
-    ) -> Result<(), NameError> {
-        let len = u8::try_from(label.len()).map_err(|_| NameError::LabelTooLong)?;
-        if len == 0 {
-            return Err(NameError::EmptyLabel);
+    const EMPTY: Self = Self { wire: heapless::Vec::new(), is_absolute: false };
+
+    /// Reads a text into labels that are empty: where they stay, for they are long to copy.
+    fn read(&mut self, text: &str) -> Result<(), NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
         }
-        self.wire.push(len).map_err(|_| NameError::NameTooLong)?;
-        self.wire.extend_from_slice(label).map_err(|_| NameError::NameTooLong)?;
-        label.clear();
+        if !text.is_ascii() {
+            return Err(NameError::NonAscii { a_label: a_label(text) });
+        }
+        if text.len() > NAME_TEXT_CHARS_MAX {
+            return Err(NameError::NameTooLong);
+        }
+        if text == "." {
+            self.is_absolute = true;
+            return Ok(());
+        }
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            // The length comes when the label is over.
+            let start = self.wire.len();
+            self.push(0)?;
+            self.is_absolute = false;
+            while let Some((&byte, tail)) = rest.split_first() {
+                rest = tail;
+                let octet = match byte {
+                    b'.' => {
+                        self.is_absolute = rest.is_empty();
+                        break;
+                    }
+                    b'\\' => unescape(&mut rest)?,
+                    0..=b' ' | 0x7F => return Err(NameError::BadCharacter),
+                    other => other,
+                };
+                self.push(octet)?;
+            }
+            self.end_label(start)?;
+        }
         Ok(())
+    }
+
+    fn push(&mut self, octet: u8) -> Result<(), NameError> {
+        self.wire.push(octet).map_err(|_| NameError::NameTooLong)
+    }
+
+    /// Writes the length of the label that starts at `start`, where its place was kept.
+    fn end_label(&mut self, start: usize) -> Result<(), NameError> {
+        match self.wire.len() - start - 1 {
+            0 => Err(NameError::EmptyLabel),
+            len if len > LABEL_BYTES_MAX => Err(NameError::LabelTooLong),
+            len => {
+                // At most 63, so it is one octet.
+                self.wire[start] = len.to_le_bytes()[0];
+                Ok(())
+            }
+        }
     }
 }
 

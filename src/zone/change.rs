@@ -1,7 +1,7 @@
 //! One zone, and how a change alters it.
 
 use super::key::{self, Key};
-use super::node::{self, HAS_DATA, HAS_WILDCARD_CHILD, Node, Set};
+use super::node::{self, HAS_DATA, HAS_WILDCARD_CHILD, Node, Records, Set};
 use super::nodes::Nodes;
 use crate::limits::TTL_SECS_DEFAULT;
 use crate::wire::name::wire_len;
@@ -32,6 +32,7 @@ const SOA_NUMBERS_BYTES: usize = 20;
 /// One zone: its nodes by name, and the SOA that denials carry.
 pub struct Zone {
     apex: Box<[u8]>,
+    apex_hash: u64,
     serial: u32,
     nodes: Nodes,
     /// What is stored at the apex. Kept as data because each change of the zone encodes the apex
@@ -49,13 +50,15 @@ impl Zone {
     pub fn new(apex: &Name) -> Self {
         let mut zone = Self {
             apex: apex.to_lower().as_wire().into(),
+            apex_hash: 0,
             serial: 0,
             nodes: Nodes::default(),
             apex_sets: Vec::new(),
             owners: 0,
             denial_soa: Box::default(),
         };
-        zone.nodes.put(key::hash_of(&zone.apex), &zone.apex, &[], &zone.apex);
+        zone.apex_hash = key::hash_of(&zone.apex);
+        zone.nodes.put(zone.apex_hash, &zone.apex, node::records_of(&[]), &zone.apex);
         zone.encode_apex();
         zone
     }
@@ -63,16 +66,12 @@ impl Zone {
     /// A zone with all its records at once. The owners come in any order, each once.
     #[must_use]
     pub fn build(apex: &Name, serial: u32, owners: impl IntoIterator<Item = OwnerSets>) -> Self {
-        let mut zone = Self::new(apex);
-        zone.serial = serial;
         let owners = owners.into_iter();
-        zone.nodes.reserve(owners.size_hint().1.unwrap_or_default().min(BUILD_RESERVED_MAX));
+        let mut build = Build::new(apex, serial, owners.size_hint().1.unwrap_or_default());
         for owner in owners {
-            zone.set_owner(&owner);
+            build.owner(&owner);
         }
-        zone.encode_apex();
-        zone.nodes.shrink_to_fit();
-        zone
+        build.finish()
     }
 
     /// Applies a change of this zone.
@@ -105,7 +104,7 @@ impl Zone {
     /// The node of the apex.
     #[must_use]
     pub fn apex(&self) -> Option<Node<'_>> {
-        self.node(key::hash_of(&self.apex), &self.apex)
+        self.node(self.apex_hash, &self.apex)
     }
 
     /// The SOA as a negative answer carries it.
@@ -131,47 +130,66 @@ impl Zone {
     }
 
     fn set_owner(&mut self, owner: &OwnerSets) {
-        let mut key = Key::empty();
-        if key.read(owner.owner.as_wire(), &[]).is_none() {
-            return;
-        }
-        let name = key.as_wire();
+        let lower = owner.owner.to_lower();
+        let name = lower.as_wire();
         if name == &*self.apex {
             self.apex_sets = owner.sets.clone();
-            return;
+        } else if !owner.sets.is_empty() {
+            self.fill(key::hash_of(name), name, node::records_of(&owner.sets));
+        } else {
+            self.clear(name);
         }
-        if !key.is_within(&self.apex) {
+    }
+
+    /// Makes a name below the apex, given as lower-case wire octets with its hash, serve exactly
+    /// `sets`, of which there is at least one.
+    fn fill<'r, R: Iterator<Item = &'r [u8]>>(
+        &mut self,
+        hash: u64,
+        name: &[u8],
+        sets: impl Iterator<Item = Records<R>>,
+    ) {
+        if !is_below(name, &self.apex) {
             return; // The gate lets no such record pass; a table of another zone is no place for it.
         }
-        let had_data = self.node(key.whole_hash(), name).map(|node| node.has(HAS_DATA));
-        if had_data.is_some() || !owner.sets.is_empty() {
-            self.nodes.put(key.whole_hash(), name, &owner.sets, &self.apex);
+        let before = self.nodes.put(hash, name, sets, &self.apex);
+        if before.is_none() {
+            self.add_ancestors(name);
         }
-        match (had_data, owner.sets.is_empty()) {
-            (None, false) => self.add_ancestors(&key),
-            (Some(_), true) => self.prune(&key),
-            _ => {}
-        }
-        self.owners += usize::from(!owner.sets.is_empty());
-        self.owners -= usize::from(had_data == Some(true));
+        self.owners += usize::from(before.is_none_or(|flags| flags & HAS_DATA == 0));
+    }
+
+    /// Makes a name below the apex serve nothing.
+    fn clear(&mut self, name: &[u8]) {
+        let Some(key) = Key::from_wire(name).filter(|key| key.is_within(&self.apex)) else {
+            return;
+        };
+        let Some(had_data) = self.node(key.whole_hash(), name).map(|node| node.has(HAS_DATA))
+        else {
+            return;
+        };
+        self.nodes.put(key.whole_hash(), name, node::records_of(&[]), &self.apex);
+        self.prune(&key);
+        self.owners -= usize::from(had_data);
     }
 
     /// Counts a new node with its parent, and makes the ancestors that are missing.
-    fn add_ancestors(&mut self, key: &Key) {
-        for index in 0..key.label_count() {
-            if key.suffix(index) == &*self.apex {
-                return;
-            }
-            let flag = wildcard_flag(key.suffix(index));
-            let (hash, parent) = (key.hash(index + 1), key.suffix(index + 1));
+    fn add_ancestors(&mut self, name: &[u8]) {
+        let mut child = name;
+        while child != &*self.apex
+            && let Some(parent) = parent_of(child)
+        {
+            let is_apex = parent == &*self.apex;
+            let hash = if is_apex { self.apex_hash } else { key::hash_of(parent) };
             let is_new = self.nodes.find(hash, parent).is_none();
             if is_new {
-                self.nodes.put(hash, parent, &[], &self.apex);
+                self.nodes.put(hash, parent, node::records_of(&[]), &self.apex);
             }
-            self.nodes.adjust(hash, parent, 1, flag, 0);
+            self.nodes.adjust(hash, parent, 1, wildcard_flag(child), 0);
             if !is_new {
                 return;
             }
+            child = parent;
         }
     }
 
@@ -203,7 +221,7 @@ impl Zone {
         let mut encoded = Vec::new();
         node::encode_set(&denial, &self.apex, &mut encoded);
         self.denial_soa = encoded.into_boxed_slice();
-        self.nodes.put(key::hash_of(&self.apex), &self.apex, &sets, &self.apex);
+        self.nodes.put(self.apex_hash, &self.apex, node::records_of(&sets), &self.apex);
     }
 
     /// The stored SOA, or one made for the zone, with the serial put in.
@@ -218,6 +236,45 @@ impl Zone {
             }
         }
         soa
+    }
+}
+
+/// A zone that is being made, owner by owner, each once.
+pub struct Build(Zone);
+
+impl Build {
+    /// Starts a zone of about so many owner names.
+    #[must_use]
+    pub fn new(apex: &Name, serial: u32, owners: usize) -> Self {
+        let mut zone = Zone::new(apex);
+        zone.serial = serial;
+        zone.nodes.reserve(owners.min(BUILD_RESERVED_MAX));
+        Self(zone)
+    }
+
+    /// Takes all that is served at one owner name.
+    pub fn owner(&mut self, owner: &OwnerSets) {
+        self.0.set_owner(owner);
+    }
+
+    /// Takes an owner name that serves a single record: what most names of a large zone do, so this
+    /// allocates nothing. `name` is in lower-case wire octets, `hash` is [`key::hash_of`] it, `rdata`
+    /// as in [`RrSet`].
+    pub fn single(&mut self, hash: u64, name: &[u8], rtype: Rtype, ttl: u32, rdata: &[u8]) {
+        if name == &*self.0.apex {
+            self.0.apex_sets = vec![RrSet { rtype, ttl, rdata: vec![rdata.into()] }];
+        } else {
+            self.0.fill(hash, name, std::iter::once((rtype, ttl, std::iter::once(rdata))));
+        }
+    }
+
+    /// The zone, with its SOA.
+    #[must_use]
+    pub fn finish(self) -> Zone {
+        let Self(mut zone) = self;
+        zone.encode_apex();
+        zone.nodes.shrink_to_fit();
+        zone
     }
 }
 
@@ -241,6 +298,23 @@ fn minimum_of(soa: &RrSet) -> u32 {
         .first()
         .and_then(|rdata| rdata.last_chunk::<4>())
         .map_or(0, |minimum| u32::from_be_bytes(*minimum))
+}
+
+/// The name one label shorter, in wire octets; `None` for the root.
+fn parent_of(name: &[u8]) -> Option<&[u8]> {
+    let (&len, rest) = name.split_first()?;
+    rest.get(usize::from(len)..).filter(|parent| !parent.is_empty())
+}
+
+/// Is `name` below `apex`? Both are in lower-case wire octets.
+fn is_below(name: &[u8], apex: &[u8]) -> bool {
+    let mut rest = name;
+    while rest.len() > apex.len()
+        && let Some(parent) = parent_of(rest)
+    {
+        rest = parent;
+    }
+    rest == apex && name.len() > apex.len()
 }
 
 /// What a child of this name says about its parent.

@@ -19,7 +19,7 @@ mod nodes;
 
 use hashbrown::HashTable;
 
-pub use change::{Zone, ZoneChange, made_soa};
+pub use change::{Build, Zone, ZoneChange, made_soa};
 pub use key::Key;
 pub use lookup::Found;
 pub use node::{Node, Set};

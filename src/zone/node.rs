@@ -46,31 +46,46 @@ const NAME_LEN_AT: usize = 9;
 #[derive(Clone, Copy)]
 pub struct Node<'z>(&'z [u8]);
 
-/// Encodes a node for `name` (lower-case wire octets) that serves `sets` inside the zone of `apex`
-/// (lower-case wire octets). Of `flags` only what does not follow from the sets is taken.
-#[must_use]
-pub(super) fn pack(name: &[u8], sets: &[RrSet], apex: &[u8], children: u32, flags: u8) -> Vec<u8> {
-    let own = sets.iter().fold(flags & HAS_WILDCARD_CHILD, |flags, set| {
-        flags
-            | HAS_DATA
-            | match set.rtype {
-                Rtype::NS if name != apex => IS_CUT,
-                Rtype::DNAME => HAS_DNAME,
-                _ => 0,
-            }
-    });
-    let mut packed = Vec::with_capacity(HEAD_BYTES + name.len() + sets.len() * 64);
+/// The records of one type at one owner name: type, TTL, and the rdata of each.
+pub(super) type Records<R> = (Rtype, u32, R);
+
+/// Encodes into `packed`, whose octets are overwritten, a node for `name` (lower-case wire octets)
+/// that serves `sets` inside the zone of `apex` (lower-case wire octets). Of `flags` only what does
+/// not follow from the sets is taken.
+pub(super) fn pack<'r, R: Iterator<Item = &'r [u8]>>(
+    packed: &mut Vec<u8>,
+    name: &[u8],
+    sets: impl Iterator<Item = Records<R>>,
+    apex: &[u8],
+    children: u32,
+    flags: u8,
+) {
+    packed.clear();
     packed.extend_from_slice(&[0; 4]);
     packed.extend_from_slice(&children.to_ne_bytes());
-    packed.push(own);
+    packed.push(0);
     packed.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
     packed.extend_from_slice(name);
-    for set in sets {
-        encode_set(set, apex, &mut packed);
+    let mut flags = flags & HAS_WILDCARD_CHILD;
+    for (rtype, ttl, rdata) in sets {
+        flags |= HAS_DATA;
+        flags |= match rtype {
+            Rtype::NS if name != apex => IS_CUT,
+            Rtype::DNAME => HAS_DNAME,
+            _ => 0,
+        };
+        encode_records(rtype, ttl, rdata, apex, packed);
     }
     let length = u32::try_from(packed.len()).unwrap_or(u32::MAX);
     packed[..4].copy_from_slice(&length.to_ne_bytes());
-    packed
+    packed[FLAGS_AT] = flags;
+}
+
+/// The sets as [`pack`] takes them.
+pub(super) fn records_of(
+    sets: &[RrSet],
+) -> impl Iterator<Item = Records<impl Iterator<Item = &[u8]>>> {
+    sets.iter().map(|set| (set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata)))
 }
 
 impl<'z> Node<'z> {
@@ -202,27 +217,38 @@ impl<'n> Set<'n> {
     }
 }
 
-/// Appends an encoded set. The sum of its records is within `limits::RRSET_BYTES_MAX` by the gate's
-/// word; records past what 16 bits can count are left out rather than encoded wrongly.
+/// Appends an encoded set.
 pub fn encode_set(set: &RrSet, apex: &[u8], out: &mut Vec<u8>) {
+    encode_records(set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata), apex, out);
+}
+
+/// Appends the records of one type as a set. Their sum is within `limits::RRSET_BYTES_MAX` by the
+/// gate's word; records past what 16 bits can count are left out rather than encoded wrongly.
+fn encode_records<'r>(
+    rtype: Rtype,
+    ttl: u32,
+    members: impl Iterator<Item = &'r [u8]>,
+    apex: &[u8],
+    out: &mut Vec<u8>,
+) {
     let head = out.len();
     out.extend_from_slice(&[0; SET_HEAD_BYTES]);
     let records = out.len();
     let mut fixes = Vec::new();
     let mut count = 0_u16;
-    for rdata in &set.rdata {
+    for rdata in members {
         let room = usize::from(u16::MAX) - (out.len() - records);
         if RECORD_HEAD_BYTES + rdata.len() > room {
             break;
         }
         count += 1;
         out.extend_from_slice(&POINTER_TO_QUESTION.to_be_bytes());
-        out.extend_from_slice(&set.rtype.0.to_be_bytes());
+        out.extend_from_slice(&rtype.0.to_be_bytes());
         out.extend_from_slice(&CLASS_IN.to_be_bytes());
-        out.extend_from_slice(&set.ttl.to_be_bytes());
+        out.extend_from_slice(&ttl.to_be_bytes());
         let length_at = out.len();
         out.extend_from_slice(&[0; 2]);
-        encode_rdata(set.rtype, rdata, apex, records, out, &mut fixes);
+        encode_rdata(rtype, rdata, apex, records, out, &mut fixes);
         let length = as_u16(out.len() - length_at - 2);
         out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
     }
@@ -230,7 +256,7 @@ pub fn encode_set(set: &RrSet, apex: &[u8], out: &mut Vec<u8>) {
     for fix in &fixes {
         out.extend_from_slice(&u16::to_ne_bytes(*fix));
     }
-    let words = [set.rtype.0, count, records_len, as_u16(fixes.len())];
+    let words = [rtype.0, count, records_len, as_u16(fixes.len())];
     for (place, word) in out[head..records].chunks_exact_mut(2).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
     }
@@ -296,7 +322,8 @@ mod tests {
         let apex = b"\x03lab\x04test\0";
         let mx = set(Rtype::MX, &[b"\0\x0A\x04mail\x03LAB\x04test\0", b"\0\x14\x02mx\x03org\0"]);
         let srv = set(Rtype::SRV, &[b"\0\0\0\0\0\x35\x04mail\x03lab\x04test\0"]);
-        let packed = pack(apex, &[mx, srv], apex, 0, 0);
+        let mut packed = vec![1; 9];
+        pack(&mut packed, apex, records_of(&[mx, srv]), apex, 0, 0);
         let node = Node::at(&packed);
         assert_eq!(node.name(), apex);
         let mx = node.find(Rtype::MX).unwrap();
@@ -314,7 +341,9 @@ mod tests {
     #[test]
     fn a_set_that_16_bits_cannot_count_loses_its_tail_not_its_shape() {
         let big = vec![7_u8; 40_000];
-        let packed = pack(b"\0", &[set(Rtype::TXT, &[&big, &big])], b"\0", 0, 0);
+        let mut packed = Vec::new();
+        let sets = [set(Rtype::TXT, &[&big, &big])];
+        pack(&mut packed, b"\0", records_of(&sets), b"\0", 0, 0);
         let node = Node::at(&packed);
         let txt = node.find(Rtype::TXT).unwrap();
         assert_eq!((txt.count, txt.each().count()), (1, 1));

@@ -14,9 +14,8 @@
 use hashbrown::HashTable;
 
 use super::key::hash_of;
-use super::node::{self, CHILDREN_AT, FLAGS_AT, IS_DEAD, Node};
+use super::node::{self, CHILDREN_AT, FLAGS_AT, IS_DEAD, Node, Records};
 use crate::limits::ZONE_SEGMENT_BYTES_MAX;
-use crate::wire::RrSet;
 
 /// A place: the segment's number in the upper half, the offset in the lower.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +52,8 @@ pub(super) struct Nodes {
     open: usize,
     live_bytes: usize,
     dead_bytes: usize,
+    /// Where a node is encoded before it finds its place.
+    scratch: Vec<u8>,
 }
 
 impl Nodes {
@@ -77,15 +78,22 @@ impl Nodes {
     }
 
     /// Makes the node of `name`, whose hash is `hash`, serve exactly `sets` in the zone of `apex`; a
-    /// node that is new has no children.
-    pub(super) fn put(&mut self, hash: u64, name: &[u8], sets: &[RrSet], apex: &[u8]) {
+    /// node that is new has no children. Gives the flags of the node that was there before.
+    pub(super) fn put<'r, R: Iterator<Item = &'r [u8]>>(
+        &mut self,
+        hash: u64,
+        name: &[u8],
+        sets: impl Iterator<Item = Records<R>>,
+        apex: &[u8],
+    ) -> Option<u8> {
         let segments = &self.segments;
         let old = self.table.find(hash, |address| node_at(segments, *address).name() == name);
         let old = old.copied();
         let kept =
             old.map(|address| node_at(segments, address)).map(|old| (old.children(), old.flags()));
         let (children, flags) = kept.unwrap_or_default();
-        let packed = node::pack(name, sets, apex, children, flags);
+        let mut packed = std::mem::take(&mut self.scratch);
+        node::pack(&mut packed, name, sets, apex, children, flags);
         match old {
             Some(address) if node_at(segments, address).packed().len() == packed.len() => {
                 let segment = &mut self.segments[address.segment()].octets;
@@ -106,6 +114,10 @@ impl Nodes {
                     .insert_unique(hash, new, |known| hash_of(node_at(segments, *known).name()));
             }
         }
+        if packed.capacity() <= ZONE_SEGMENT_BYTES_MAX {
+            self.scratch = packed;
+        }
+        kept.map(|(_, flags)| flags)
     }
 
     /// Takes the node of `name` out.
@@ -142,6 +154,7 @@ impl Nodes {
         let segments = &self.segments;
         self.table.shrink_to_fit(|known| hash_of(node_at(segments, *known).name()));
         self.segments.iter_mut().for_each(|segment| segment.octets.shrink_to_fit());
+        self.scratch = Vec::new();
     }
 
     /// Writes a node behind the last one.
@@ -214,7 +227,7 @@ fn node_at(segments: &[Segment], address: Address) -> Node<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Rtype;
+    use crate::wire::{RrSet, Rtype};
 
     #[test]
     fn nodes_are_found_however_often_they_grow_shrink_and_move() {
@@ -239,7 +252,8 @@ mod tests {
                 };
                 let rdata = vec![round.to_le_bytes()[0]; octets].into_boxed_slice();
                 let set = RrSet { rtype: Rtype::TXT, ttl: round, rdata: vec![rdata] };
-                nodes.put(hash_of(&name), &name, std::slice::from_ref(&set), b"\0");
+                let sets = node::records_of(std::slice::from_ref(&set));
+                nodes.put(hash_of(&name), &name, sets, b"\0");
                 held.insert(name, set);
             }
             let all: usize = nodes.segments.iter().map(|segment| segment.octets.len()).sum();

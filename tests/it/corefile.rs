@@ -82,8 +82,9 @@ fn signal(server: &Server, signal: Signal) {
 fn addresses_of(server: &Server, what: &str) -> Vec<SocketAddr> {
     let log = server.log();
     let line = log.lines().rev().find(|line| line.contains(what)).expect("it was logged");
-    let words = line.split_whitespace();
-    words.filter_map(|word| word.strip_prefix("dns=")?.parse().ok()).collect()
+    let (_, rest) = line.split_once("DNS ").expect("it says where DNS listens");
+    let (dns, _) = rest.split_once(", HTTP").expect("and HTTP");
+    dns.split(' ').map(|address| address.parse().expect("an address")).collect()
 }
 
 fn can_sign_in(server: &Server, email: &str, password: &str) -> bool {
@@ -293,8 +294,8 @@ fn a_reload_switches_addresses_and_a_broken_file_changes_nothing() {
 
     configured.write(&with_binds("127.0.0.1 127.0.0.2"));
     signal(&server, Signal::HUP);
-    wait_for(&server, "reloaded; ", 1);
-    let [first, second] = addresses_of(&server, "reloaded; ")[..] else {
+    wait_for(&server, "reloaded: ", 1);
+    let [first, second] = addresses_of(&server, "reloaded: ")[..] else {
         panic!("two addresses: {}", server.log())
     };
     assert_eq!(first, server.dns(), "an address that stays is kept");
@@ -317,11 +318,11 @@ fn a_reload_switches_addresses_and_a_broken_file_changes_nothing() {
         added.send(&asked.clone().with_id(id).to_wire());
     }
     signal(&server, Signal::HUP);
-    wait_for(&server, "reloaded; ", 2);
+    wait_for(&server, "reloaded: ", 2);
     for _ in 0..50 {
         assert!(added.receive().is_some(), "a query before the reload has no answer");
     }
-    assert_eq!(addresses_of(&server, "reloaded; "), [first]);
+    assert_eq!(addresses_of(&server, "reloaded: "), [first]);
     assert!(Http::try_connect(second).is_err(), "nobody listens there any more");
     // What is answered at a kept address is another, on a connection that was open as well.
     assert_eq!(kept.ask(&asked).rcode(), REFUSED);
@@ -332,7 +333,7 @@ fn a_reload_switches_addresses_and_a_broken_file_changes_nothing() {
     configured
         .write(&with_binds("127.0.0.1").replace("listen", "default_ttl 9\n data_dir x\n listen"));
     signal(&server, Signal::HUP);
-    wait_for(&server, "reloaded; ", 3);
+    wait_for(&server, "reloaded: ", 3);
     let log = server.log();
     for warning in ["another data_dir needs a restart", "another default_ttl needs a restart"] {
         assert!(log.contains(warning), "{log}");
@@ -353,7 +354,7 @@ fn a_change_of_the_file_is_found_and_a_broken_one_is_told_once() {
     configured.write(&text(" hosts\n"));
     wait_for(&server, "Corefile:7: unknown directive", 1);
     configured.write(&text(" log\n"));
-    wait_for(&server, "reloaded; ", 1);
+    wait_for(&server, "reloaded: ", 1);
     assert_eq!(server.log().matches("unknown directive").count(), 1);
     Udp::connect(server.dns()).ask(&query("none.example.test.", A));
     wait_for(&server, "\"A IN none.example.test. udp ", 1);
@@ -394,7 +395,7 @@ fn no_query_is_lost_over_reloads() {
             wait_until(|| sent.load(Ordering::Relaxed) > before + 5, || "nobody asks".into());
             configured.write(&texts[count % texts.len()]);
             signal(&server, Signal::HUP);
-            wait_for(&server, "reloaded; ", count);
+            wait_for(&server, "reloaded: ", count);
         }
         let took = begun.elapsed();
         stop.store(true, Ordering::Relaxed);

@@ -10,4 +10,6 @@ mod harness;
 mod hostile;
 mod keys;
 mod load;
+mod moving;
 mod power;
+mod service;

@@ -11,13 +11,13 @@ mod plan;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use super::dns::{COLLECTION, borrowed, refill};
+use super::dns::{COLLECTION, borrowed};
 use crate::clock;
 use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX};
 use crate::masterfile;
 use crate::model::{Collection, Record, Value, ids};
 use crate::publish::{Event, Load, RefusedRow};
-use crate::rr::{Refusal, Row, codec, gate};
+use crate::rr::{Refusal, Row, RowRef, codec, gate};
 use crate::store::{Reader, StoreError, Tx};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::{Zone, made_soa};
@@ -108,11 +108,9 @@ pub fn import(
 
     let mut planner = Planner::new(zone, &records, mode, ttl_default_secs);
     let mut stored_zone_text = None;
-    let mut row = Row::default();
     tx.zone_rows(&zone_text, |stored| {
-        refill(&mut row, stored);
-        stored_zone_text.get_or_insert_with(|| row.zone.clone());
-        planner.push_stored(&row);
+        stored_zone_text.get_or_insert_with(|| stored.zone.to_owned());
+        planner.push_stored(stored.into());
         ControlFlow::Continue(())
     })?;
     let plan = planner.finish(row_id)?;
@@ -225,10 +223,8 @@ fn publish_zone(
     ttl_default_secs: u32,
 ) -> Result<(), StoreError> {
     let mut load = Load::new(ttl_default_secs);
-    let mut row = Row::default();
     tx.zone_rows(&zone.to_string(), |stored| {
-        refill(&mut row, stored);
-        load.push(&row);
+        load.push(stored.into());
         ControlFlow::Continue(())
     })?;
     // Without a row that is served the zone goes.
@@ -351,15 +347,14 @@ fn read_zones(
 ) -> Result<Contents, StoreError> {
     let mut contents = Contents::default();
     let mut rows: HashMap<Name, HashMap<Name, Vec<(String, Rr)>>> = HashMap::new();
-    let mut row = Row::default();
     let take = |stored: crate::store::DnsRowRef<'_>| {
-        refill(&mut row, stored);
-        match gate::decode(&row, ttl_default_secs) {
+        let row = RowRef::from(stored);
+        match gate::decode(row, ttl_default_secs) {
             Ok((zone, rr)) => {
                 let owners = rows.entry(zone).or_default();
-                owners.entry(rr.owner.clone()).or_default().push((row.id.clone(), rr));
+                owners.entry(rr.owner.clone()).or_default().push((row.id.to_owned(), rr));
             }
-            Err(refusal) => contents.refuse(|| row.clone(), refusal),
+            Err(refusal) => contents.refuse(|| row.into(), refusal),
         }
         ControlFlow::Continue(())
     };

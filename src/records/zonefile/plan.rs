@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{ImportError, Mode, RefusedRecord};
 use crate::limits::{IMPORT_REFUSED_NAMED_MAX, TTL_SECS_MAX};
-use crate::rr::{CODE_INVALID, Refusal, Row, gate};
+use crate::rr::{CODE_INVALID, Refusal, RowRef, gate};
 use crate::wire::{Name, Rr, Rtype};
 use crate::zone::made_soa;
 
@@ -118,15 +118,15 @@ impl<'f> Planner<'f> {
     }
 
     /// Takes one stored row of the zone.
-    pub(super) fn push_stored(&mut self, row: &Row) {
+    pub(super) fn push_stored(&mut self, row: RowRef<'_>) {
         match gate::decode(row, self.ttl_default_secs) {
-            Ok((_, rr)) => self.owner(&rr.owner).stored.push((row.id.clone(), rr)),
-            Err(_) => match Name::parse_owner(&row.name, self.zone) {
+            Ok((_, rr)) => self.owner(&rr.owner).stored.push((row.id.to_owned(), rr)),
+            Err(_) => match Name::parse_owner(row.name, self.zone) {
                 Ok(name) => {
                     let rtype = row.record_type.parse().ok();
-                    self.owner(&name).broken.push((row.id.clone(), rtype));
+                    self.owner(&name).broken.push((row.id.to_owned(), rtype));
                 }
-                Err(_) => self.strays.push(row.id.clone()),
+                Err(_) => self.strays.push(row.id.to_owned()),
             },
         }
     }
@@ -345,7 +345,7 @@ mod tests {
     fn plan_rows(stored: &[Row], file: &[Rr], mode: Mode) -> Result<Plan, ImportError> {
         let zone = zone();
         let mut planner = Planner::new(&zone, file, mode, 30);
-        stored.iter().for_each(|row| planner.push_stored(row));
+        stored.iter().for_each(|row| planner.push_stored(row.into()));
         let mut next = 0;
         planner.finish(|| {
             next += 1;

@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::dir::TempDir;
 use super::shell::{self, Finished};
 
@@ -111,10 +113,15 @@ impl Home {
 
     /// The same, the options for DNS and the rest being the test's.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
+        self.spawn(&mut self.serve_command(args))
+    }
+
+    /// What [`Self::serve_with`] starts.
+    pub(crate) fn serve_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(["serve", "--http", "127.0.0.1:0"]).args(args).arg("--dir").arg(self.data());
         clean_environment(&mut command);
-        self.spawn(&mut command)
+        command
     }
 
     /// Starts whatever `command` is and waits until it says where it listens.
@@ -148,7 +155,11 @@ const UNKNOWN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 fn clean_environment(command: &mut Command) {
-    command.env_remove("CREDENTIALS_DIRECTORY").env_remove("RUST_LOG");
+    for name in
+        ["CREDENTIALS_DIRECTORY", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+    {
+        command.env_remove(name);
+    }
 }
 
 /// A running server; killed when dropped.
@@ -213,10 +224,13 @@ impl Server {
 
     /// SIGTERM, and how the server ended.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .expect("the child is ours");
+        self.signal(Signal::TERM);
         self.child.wait().expect("the child is ours")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("the child is ours");
     }
 
     /// Resident memory, kB.

@@ -4,9 +4,9 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::model::Field;
+use crate::model::json;
 
-/// A collection with a field of each kind that can be written.
+/// A collection with a field of each kind.
 fn things() -> Collection {
     let mut collection = Collection::for_test(&[]);
     let fields = [
@@ -31,7 +31,9 @@ fn things() -> Collection {
         json!({"type": "select", "name": "m", "values": ["a", "b", "c"], "maxSelect": 2}),
         json!({"type": "editor", "name": "ed", "maxSize": 10}),
         json!({"type": "autodate", "name": "created", "onCreate": true, "onUpdate": false}),
-        json!({"type": "relation", "name": "rel", "maxSelect": 1}),
+        json!({"type": "relation", "name": "r", "maxSelect": 3, "minSelect": 2}),
+        json!({"type": "file", "name": "f", "maxSelect": 2}),
+        json!({"type": "geoPoint", "name": "g"}),
     ];
     collection.fields = fields
         .into_iter()
@@ -43,15 +45,19 @@ fn things() -> Collection {
     collection
 }
 
-/// The values of a new record, or what is wrong with it.
+/// The values of a record that had none, or what is wrong with it.
 fn submit(input: &Json) -> Result<Record, Vec<FieldError>> {
     let collection = things();
     let mut record = Record::new(&collection);
     let required = json!({"id": "abcdefghijklmno", "nr": 1, "br": true, "jr": 1});
+    let old = record.clone();
     for input in [&required, input] {
-        input::apply(&collection, &mut record, input.as_object().unwrap())?;
+        apply(&collection, &mut record, input.as_object().unwrap());
     }
-    let errors = validate::check(&collection, &record, None, |_| Ok::<_, ()>(false)).unwrap();
+    let values = record.values.iter().zip(&old.values);
+    let errors: Vec<_> = (collection.fields.iter().zip(values))
+        .filter_map(|(field, (value, old))| check(field, value, Some(old)))
+        .collect();
     if errors.is_empty() { Ok(record) } else { Err(errors) }
 }
 
@@ -66,7 +72,7 @@ fn stores(input: Json, field: &str, expected: Json) {
 fn refuses(input: Json, code: &str, message: &str, params: Json) {
     let errors = submit(&input).expect_err(&input.to_string());
     let [error] = errors.as_slice() else { panic!("{input}: {errors:?}") };
-    let got: serde_json::Map<String, Json> =
+    let got: Map<String, Json> =
         error.params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     assert_eq!((error.code, error.message.as_str()), (code, message), "{input}");
     assert_eq!(json::text(&got.into()), json::text(&params), "{input}");
@@ -356,26 +362,31 @@ fn ids_are_checked_when_new_and_kept_when_old() {
         "Invalid value format",
         json!({}),
     );
-    let mut collection = things();
-    let mut record = submit(&json!({})).unwrap();
-    let mut codes = |id: &str, pattern: &str, old_id, taken: bool| {
-        let field = &mut collection.fields[0];
-        field.options =
-            json!({"primaryKey": true, "pattern": pattern}).as_object().unwrap().clone();
-        record.values[0] = Value::Text(id.to_owned());
-        let errors = validate::check(&collection, &record, old_id, |_| Ok::<_, ()>(taken)).unwrap();
-        errors.iter().map(|error| error.code).collect::<Vec<_>>()
+    let mut id = things().fields.remove(0);
+    let mut codes = |text: &str, pattern: &str| {
+        id.options = json!({"primaryKey": true, "pattern": pattern}).as_object().unwrap().clone();
+        check(&id, &Value::Text(text.to_owned()), None).map_or("", |error| error.code)
     };
-    assert_eq!(codes("x", ".+", None, true), ["validation_pk_invalid"]);
-    assert_eq!(codes("a/b", ".+", None, false), ["validation_forbidden_pk_character"]);
-    assert_eq!(codes("lpt3", ".+", None, false), ["validation_reserved_pk"]);
-    assert_eq!(codes("lpt0", ".+", None, false), [""; 0]);
-    assert_eq!(codes("", ".+", None, false), ["validation_required"]);
-    assert_eq!(codes("12", "^[1-9][0-9]+$", None, false), [""; 0]);
-    assert_eq!(codes("01", "^[1-9][0-9]+$", None, false), ["validation_invalid_format"]);
-    assert_eq!(codes("b", "^[a]+$", Some("a"), true), ["validation_pk_change"]);
-    assert_eq!(codes("b", "^[a]+$", Some("b"), true), [""; 0]);
-    assert_eq!(codes("b", "[", None, false), ["validation_invalid_format"]);
+    assert_eq!(codes("a/b", ".+"), "validation_forbidden_pk_character");
+    assert_eq!(codes("lpt3", ".+"), "validation_reserved_pk");
+    assert_eq!(codes("lpt0", ".+"), "");
+    assert_eq!(codes("", ".+"), "validation_required");
+    assert_eq!(codes("12", "^[1-9][0-9]+$"), "");
+    assert_eq!(codes("01", "^[1-9][0-9]+$"), "validation_invalid_format");
+    assert_eq!(codes("b", "["), "validation_invalid_format");
+}
+
+#[test]
+fn a_pattern_is_kept_ready_and_many_give_way_to_each_other() {
+    let mut field = things().fields.remove(1);
+    for round in 0..3 {
+        for number in 0..50 {
+            field.options = json!({"pattern": format!("^a{number}$")}).as_object().unwrap().clone();
+            let is_fit = |text: String| text::check(&field, &text).is_none();
+            assert!(is_fit(format!("a{number}")), "{round}");
+            assert!(!is_fit(format!("a{}", number + 1)), "{round}");
+        }
+    }
 }
 
 #[test]
@@ -385,11 +396,96 @@ fn all_fields_are_reported_and_unknown_keys_are_not() {
 }
 
 #[test]
-fn kinds_that_cannot_be_written_yet_are_refused_when_they_are_sent() {
+fn relations_are_counted() {
+    for (given, expected) in [
+        (json!(["a", "b"]), json!(["a", "b"])),
+        (json!("[\"a\",\"b\",\"a\"]"), json!(["a", "b"])),
+        (json!([1, "b", null]), json!(["1", "b"])),
+        (json!(["a", ["b"]]), json!([])),
+        (json!([{}]), json!([])),
+        (json!(null), json!([])),
+    ] {
+        stores(json!({"r": given}), "r", expected);
+    }
     refuses(
-        json!({"rel": "x"}),
-        "validation_unsupported_value_type",
-        "Fields of the type relation cannot be written yet",
+        json!({"r": "a"}),
+        "validation_not_enough_values",
+        "Select at least 2",
+        json!({"minSelect": 2}),
+    );
+    refuses(
+        json!({"r": ["a", "b"], "r+": ["c", "d"]}),
+        "validation_too_many_values",
+        "Select no more than 3",
+        json!({"maxSelect": 3}),
+    );
+    stores(json!({"r": ["a", "b", "c"], "r-": ["a", "x"]}), "r", json!(["b", "c"]));
+}
+
+#[test]
+fn files_are_kept_and_removed_but_not_brought_by_name() {
+    refuses(
+        json!({"f": ["x.txt", "y.txt"]}),
+        "validation_invalid_file",
+        "Invalid new files: [x.txt y.txt]",
+        json!({"invalidFiles": ["x.txt", "y.txt"]}),
+    );
+    let file = things().fields.into_iter().find(|field| field.name == "f").unwrap();
+    let names = |names: &[&str]| Value::List(names.iter().map(|n| (*n).to_owned()).collect());
+    let old = names(&["a", "b", "c"]);
+    let code = |new: &Value| check(&file, new, Some(&old)).map_or("", |error| error.code);
+    assert_eq!(code(&take(&file, Verb::Minus, &old, &json!("b"))), "");
+    assert_eq!(code(&old), "validation_too_many_files");
+    assert_eq!(code(&names(&["a", "d"])), "validation_invalid_file");
+    assert_eq!(code(&names(&[])), "");
+}
+
+#[test]
+fn points_are_read_and_bounded() {
+    for (given, expected) in [
+        (json!({"lon": 1.5, "lat": -2}), r#"{"lon":1.5,"lat":-2}"#),
+        (json!({"LON": 1, "x": 2}), r#"{"lon":1,"lat":0}"#),
+        (json!("{\"lat\":3}"), r#"{"lon":0,"lat":3}"#),
+        (json!({"lon": "1", "lat": 5}), r#"{"lon":0,"lat":5}"#),
+        (json!([1, 2]), r#"{"lon":0,"lat":0}"#),
+        (json!("x"), r#"{"lon":0,"lat":0}"#),
+        (json!(null), r#"{"lon":0,"lat":0}"#),
+    ] {
+        let record = submit(&json!({"g": given})).unwrap();
+        assert_eq!(record.value(&things(), "g").unwrap().as_json(), Some(expected), "{given}");
+    }
+    refuses(
+        json!({"g": {"lat": 90.5}}),
+        "validation_invalid_latitude",
+        "Latitude must be between -90 and 90 degrees",
         json!({}),
+    );
+    refuses(
+        json!({"g": {"lon": -181}}),
+        "validation_invalid_longitude",
+        "Longitude must be between -180 and 180 degrees",
+        json!({}),
+    );
+}
+
+#[test]
+fn passwords_are_measured_before_they_are_hashed() {
+    let field = |options: Json| {
+        let mut field = things().fields.remove(1);
+        field.options = options.as_object().unwrap().clone();
+        field
+    };
+    let code = |options: Json, plain: &str| {
+        password::check_plain(&field(options), plain).map_or("", |error| error.code)
+    };
+    assert_eq!(code(json!({"min": 8}), "äöüäöüä"), "validation_min_text_constraint");
+    assert_eq!(code(json!({"min": 8}), "äöüäöüäö"), "");
+    assert_eq!(code(json!({"max": 0}), &"a".repeat(72)), "validation_max_text_constraint");
+    assert_eq!(code(json!({"max": 0}), &"a".repeat(71)), "");
+    assert_eq!(code(json!({"max": 40}), &"ä".repeat(37)), "validation_invalid_value");
+    assert_eq!(code(json!({"pattern": "^[a-z]+$"}), "A"), "validation_invalid_format");
+    assert_eq!(
+        (password::cost(&field(json!({"cost": 8}))), password::cost(&field(json!({})))),
+        (Some(8), None)
     );
 }

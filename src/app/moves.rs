@@ -1,0 +1,52 @@
+//! The commands that move whole directories. No server takes part in them: a directory is made, or
+//! read while nobody serves it.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Error, key_source};
+use crate::config::Data;
+use crate::moving::{self, Imported, Progress};
+use crate::store::{KeyPlace, SettingsKey};
+use crate::sys;
+
+/// Carries out `import`.
+pub(super) fn import(
+    data: &Data,
+    source: &Path,
+    source_encryption_env: Option<&str>,
+    output: &mut impl Write,
+) -> Result<(), Error> {
+    let key = key_source(data)?.read()?;
+    let settings_key = source_encryption_env
+        .map(|name| SettingsKey::from_variable(name, |name| std::env::var_os(name)))
+        .transpose()
+        .map_err(moving::Error::from)?;
+    become_owner(data)?;
+    let mut progress = Progress::new("import");
+    let done = moving::import(source, &data.dir, &key, settings_key.as_ref(), &mut progress)?;
+    drop(progress);
+    let Imported { key_place, files_count, not_taken } = done;
+    if let KeyPlace::Beside { path, made: true } = &key_place {
+        log::warn!(
+            "made the key that opens the database; no backup opens without it; key={}",
+            path.display()
+        );
+    }
+    writeln!(
+        output,
+        "imported {} into {}; files: {files_count}",
+        source.display(),
+        data.dir.display()
+    )
+    .map_err(Error::Output)?;
+    for name in not_taken {
+        writeln!(output, "not taken: {}", source.join(name).display()).map_err(Error::Output)?;
+    }
+    Ok(())
+}
+
+/// Files that a command makes must be the owner's, or the server could not open them.
+fn become_owner(data: &Data) -> Result<(), Error> {
+    sys::become_owner_of(&data.dir).map_err(|source| Error::Owner { dir: data.dir.clone(), source })
+}
