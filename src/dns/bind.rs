@@ -94,9 +94,13 @@ pub fn bind_beside(
     wanted: Wanted,
     leaving: &[(SocketAddr, BorrowedFd<'_>)],
 ) -> Result<Listeners, BindError> {
+    let port = wanted.address.port();
     match bind_pair(wanted, false) {
-        Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {
-            let _shared = Shared::on_port(wanted.address.port(), leaving);
+        Err(error)
+            if error.source.kind() == io::ErrorKind::AddrInUse
+                && leaving.iter().any(|(address, _)| address.port() == port) =>
+        {
+            let _shared = Shared::on_port(port, leaving);
             let listeners = bind_pair(wanted, true)?;
             for socket in [listeners.udp.as_fd(), listeners.tcp.as_fd()] {
                 let _ = sockopt::set_socket_reuseport(socket, false);

@@ -19,9 +19,9 @@ pub fn bind(
     address: SocketAddr,
     leaving: &[(SocketAddr, BorrowedFd<'_>)],
 ) -> io::Result<TcpListener> {
+    let in_the_way = leaving.iter().filter(|(other, _)| other.port() == address.port());
     match open(address, false) {
-        Err(Errno::ADDRINUSE) => {
-            let in_the_way = leaving.iter().filter(|(other, _)| other.port() == address.port());
+        Err(Errno::ADDRINUSE) if in_the_way.clone().next().is_some() => {
             let share = |is_shared| {
                 for (_, socket) in in_the_way.clone() {
                     // If it does not work, the bind says so.
