@@ -26,6 +26,7 @@ pub mod store;
 // The surface of PocketBase.
 pub mod api;
 pub mod http;
+pub mod realtime;
 
 // The daemon and its command line.
 pub mod app;

@@ -88,8 +88,19 @@ pub const HTTP_QUERY_BYTES_MAX: usize = 12 * 1024;
 pub const HTTP_QUERY_FIELDS_MAX: usize = 100;
 /// Fields of a form, as in Go.
 pub const HTTP_FORM_FIELDS_MAX: usize = 10_000;
+/// Octets of a multipart body's boundary (RFC 2046 §5.1.1).
+pub const MULTIPART_BOUNDARY_BYTES_MAX: usize = 70;
+/// Octets of the head of a part: as much as a request's own.
+pub const MULTIPART_HEAD_BYTES_MAX: usize = HTTP_HEAD_BYTES_MAX;
+/// Parts of a multipart body, as in Go.
+pub const MULTIPART_PARTS_MAX: usize = 1000;
 /// Connections open at once, where the limit of open files allows as many.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Responses without an end open at once, beside the connections, where the limit of open files
+/// allows as many: each costs some kilobytes.
+pub const HTTP_FEEDS_MAX: usize = 10_240;
+/// Pieces of a feed that are asked for before the client has taken the last: one call writes them.
+pub const HTTP_FEED_PIECES_MAX: usize = 32;
 /// Connections open at once that make a peak: when a quarter of a peak is left, the memory of the
 /// others is given back to the system.
 pub const HTTP_CONNECTIONS_PEAK_MIN: usize = 64;
@@ -413,6 +424,54 @@ pub const FILTER_COMPARISONS_MAX: usize = 200;
 pub const FILTER_DEPTH_MAX: usize = 64;
 /// Function calls within each other, as in PocketBase.
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
+/// Relations of one path, as in PocketBase.
+pub const FILTER_RELATIONS_MAX: usize = 6;
+/// Joins of one query: SQLite takes 64 tables.
+pub const FILTER_JOINS_MAX: usize = 60;
+/// Arguments of `strftime`, as in PocketBase.
+pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
+
+// ---- Realtime -----------------------------------------------------------------------------
+
+/// Seconds without a message after which a client is cut, as in PocketBase.
+pub const REALTIME_IDLE_SECS_MAX: u64 = 300;
+/// Seconds after which every client is cut, as in PocketBase.
+pub const REALTIME_LIFE_SECS_MAX: u64 = 1800;
+/// Characters of a client's id in a request, as in PocketBase; ours have 40.
+pub const REALTIME_ID_CHARS_MAX: usize = 255;
+/// Topics of a client, as in PocketBase.
+pub const REALTIME_TOPICS_MAX: usize = 1000;
+/// Characters of a topic, as in PocketBase.
+pub const REALTIME_TOPIC_CHARS_MAX: usize = 2500;
+/// Octets of a request that subscribes: as many topics of as many ASCII characters, with room for
+/// their quotes.
+pub const REALTIME_BODY_BYTES_MAX: usize = 3 << 20;
+/// Octets of such a request that are decoded on the executor's thread: some hundred topics.
+pub const REALTIME_BODY_BYTES_INLINE_MAX: usize = 16 * 1024;
+/// Octets that all subscriptions take: ten thousand clients with ten topics each, and some to spare.
+pub const REALTIME_TOPICS_BYTES_MAX: usize = 64 << 20;
+/// Messages that wait for one client.
+pub const REALTIME_QUEUE_MESSAGES_MAX: usize = 1024;
+/// Octets that wait for one client, unless it is a single message.
+pub const REALTIME_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Octets of all messages that wait, each counted once however many wait for it.
+pub const REALTIME_HELD_BYTES_MAX: usize = 16 << 20;
+/// Changes that wait for delivery.
+pub const REALTIME_BACKLOG_EVENTS_MAX: usize = 16 * 1024;
+/// Octets of those changes.
+pub const REALTIME_BACKLOG_BYTES_MAX: usize = 16 << 20;
+/// Changed records of one import that are told one by one.
+pub const REALTIME_IMPORT_EVENTS_MAX: usize = 10_000;
+/// Octets of a changed record that is encoded on the executor's thread.
+pub const REALTIME_ENCODE_BYTES_INLINE_MAX: usize = 64 * 1024;
+/// Messages queued, and rules looked at, before the reactor gets its turn: some 100 µs.
+pub const REALTIME_SENDS_PER_TURN_MAX: usize = 256;
+
+const _: () =
+    assert!(REALTIME_TOPICS_MAX * (REALTIME_TOPIC_CHARS_MAX + 4) <= REALTIME_BODY_BYTES_MAX);
+const _: () = assert!(REALTIME_BODY_BYTES_MAX <= HTTP_BODIES_BYTES_MAX);
+const _: () = assert!(REALTIME_QUEUE_BYTES_MAX <= REALTIME_HELD_BYTES_MAX);
+const _: () = assert!(REALTIME_IMPORT_EVENTS_MAX < REALTIME_BACKLOG_EVENTS_MAX);
 
 // ---- Moving in and out ----------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 //! The seam between what is committed and what is served: rows of `coredns_records` become zones,
-//! and changed settings hold.
+//! changed settings hold, and whoever listens to records hears of them.
 //!
 //! - An event is applied after its COMMIT and before its reply is sent, in commit order and without
 //!   an await, so whoever holds a `200` finds the change in the next answer.
@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::{Collection, Record, Settings};
+use crate::model::{Collection, RecordEvent, Settings};
+use crate::realtime::Broker;
 use crate::rr::{Refusal, Row, RowRef, gate};
 use crate::wire::{Name, OwnerSets, Rr, Rtype};
 use crate::zone::key::hash_of;
@@ -35,28 +36,14 @@ pub enum Event {
     Replaced(Box<Zone>),
     /// The settings, as they are from now on.
     Settings(Arc<Settings>),
+    /// More records of this collection than are told one by one.
+    Records(Arc<Collection>),
 }
 
-/// A record that was written.
-#[derive(Debug, Clone)]
-pub struct RecordEvent {
-    /// What happened to it.
-    pub action: Action,
-    /// Its collection, as it was in the transaction.
-    pub collection: Arc<Collection>,
-    /// The record as it is stored now, secrets included; as it was, when it went.
-    pub record: Arc<Record>,
-    /// What an update took the place of.
-    pub old: Option<Arc<Record>>,
-}
-
-/// What happened to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Action {
-    Create,
-    Update,
-    Delete,
+impl From<RecordEvent> for Event {
+    fn from(event: RecordEvent) -> Self {
+        Self::Record(Box::new(event))
+    }
 }
 
 /// What commits bring up to date on the executor; clones share it.
@@ -66,6 +53,8 @@ pub struct Live {
     pub zones: Rc<RefCell<Zones>>,
     /// What the API goes by.
     pub settings: Rc<RefCell<Arc<Settings>>>,
+    /// Who listens to records.
+    pub realtime: Rc<Broker>,
 }
 
 impl Live {
@@ -75,6 +64,14 @@ impl Live {
         match event {
             Event::Settings(settings) => {
                 *self.settings.borrow_mut() = settings;
+                None
+            }
+            Event::Record(event) => {
+                self.realtime.publish(*event);
+                None
+            }
+            Event::Records(collection) => {
+                self.realtime.overwhelm(&collection);
                 None
             }
             event => apply(&mut self.zones.borrow_mut(), event),
@@ -90,7 +87,7 @@ pub fn apply(zones: &mut Zones, event: Event) -> Option<Zone> {
             None
         }
         Event::Replaced(zone) => zones.replace(*zone),
-        Event::Record(_) | Event::Settings(_) => None,
+        Event::Settings(_) | Event::Record(_) | Event::Records(_) => None,
     }
 }
 

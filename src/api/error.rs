@@ -111,6 +111,9 @@ impl From<Failed> for ApiError {
             Refused::View => Self::new(400, "Unsupported collection type."),
             Refused::NotYet(what) | Refused::Kept(what) => Self::new(400, what),
             Refused::Changed => Self::new(400, "The collection was changed meanwhile, try again."),
+            Refused::SuperusersWord(word) => {
+                Self::new(403, format!("Only superusers can filter by {word}"))
+            }
             Refused::BadParameter(_) => Self::bad_request(),
             Refused::Invalid(fields) => Self::invalid(message, fields),
             Refused::Store(error) => error.into(),

@@ -7,30 +7,51 @@ use super::error::ApiError;
 use crate::auth::Identity;
 use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
-use crate::model::{Collection, FieldError, FieldKind, Kind, Page, Record, Value};
+use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Record, Value};
 
 // ---- records ------------------------------------------------------------------------------
 
-/// A record as `caller` may see it.
+/// A record as `caller` may see it, who manages the records with the ids in `managed`.
 pub(super) fn record(
     collection: &Collection,
     caller: Option<&Identity>,
+    managed: &[String],
     record: &Record,
     fields: &Fields,
 ) -> String {
     let mut out = String::new();
-    Shape::new(collection, caller).push(&mut out, record);
+    Shape::new(collection, caller, managed).push(&mut out, record);
     fields.pick(out)
 }
 
-/// A page of records as `caller` may see them.
+/// A change of a record as `caller` may see it, without a newline. `fields` pick from the record.
+pub(super) fn event(
+    collection: &Collection,
+    caller: Option<&Identity>,
+    managed: &[String],
+    record: &Record,
+    action: Action,
+    fields: &Fields,
+) -> String {
+    let picked = self::record(collection, caller, managed, record, fields);
+    let mut out = String::with_capacity(picked.len() + 40);
+    out.push_str("{\"record\":");
+    out.push_str(picked.trim_end());
+    out.push_str(",\"action\":");
+    push_str(&mut out, action.as_str());
+    out.push('}');
+    out
+}
+
+/// A page of records as `caller` may see them, who manages those with the ids in `managed`.
 pub(super) fn page(
     collection: &Collection,
     caller: Option<&Identity>,
+    managed: &[String],
     page: &Page,
     fields: &Fields,
 ) -> String {
-    let shape = Shape::new(collection, caller);
+    let shape = Shape::new(collection, caller, managed);
     let total = page.total;
     push_page(page.page, page.per_page, total, &page.items, fields, |out, record| {
         shape.push(out, record);
@@ -40,7 +61,7 @@ pub(super) fn page(
 /// A record with a token for it.
 pub(super) fn signed_in(identity: &Identity, token: &str, fields: &Fields) -> String {
     let mut out = String::from("{\"record\":");
-    Shape::new(&identity.collection, Some(identity)).push(&mut out, &identity.record);
+    Shape::new(&identity.collection, Some(identity), &[]).push(&mut out, &identity.record);
     out.push_str(",\"token\":");
     push_str(&mut out, token);
     out.push('}');
@@ -79,6 +100,7 @@ struct Shape<'c> {
     collection: &'c Collection,
     caller_id: Option<&'c str>,
     is_superuser: bool,
+    managed: &'c [String],
     members: Vec<(&'c str, Member)>,
 }
 
@@ -94,7 +116,11 @@ enum Member {
 }
 
 impl<'c> Shape<'c> {
-    fn new(collection: &'c Collection, caller: Option<&'c Identity>) -> Self {
+    fn new(
+        collection: &'c Collection,
+        caller: Option<&'c Identity>,
+        managed: &'c [String],
+    ) -> Self {
         let is_superuser = caller.is_some_and(Identity::is_superuser);
         let is_auth = collection.kind == Kind::Auth;
         let mut members = vec![
@@ -117,13 +143,14 @@ impl<'c> Shape<'c> {
         let caller_id = caller
             .filter(|caller| caller.collection.id == collection.id)
             .map(|caller| caller.record.id(&caller.collection));
-        Self { collection, caller_id, is_superuser, members }
+        Self { collection, caller_id, is_superuser, managed, members }
     }
 
     fn push(&self, out: &mut String, record: &Record) {
         let collection = self.collection;
         let shows_email = self.is_superuser
             || self.caller_id == Some(record.id(collection))
+            || self.managed.iter().any(|id| id == record.id(collection))
             || record.value(collection, "emailVisibility") == Some(&Value::Bool(true));
         out.push('{');
         let mut is_first = true;
@@ -317,6 +344,12 @@ impl Fields {
     pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
         let [fields] = request.query_values(["fields"]);
         Self::parse(&fields.unwrap_or_default())
+    }
+
+    /// The same of a subscription, which is answered by events and not by errors: what cannot be
+    /// read picks nothing out.
+    pub(super) fn parse_leniently(text: &str) -> Self {
+        Self::parse(text).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Result<Self, ApiError> {

@@ -3,16 +3,18 @@
 //! The route table below is the list of what there is; all else is answered 404, as PocketBase
 //! does. Each answer carries the same few security and CORS headers.
 //!
-//! Absent: SQL, files, rules, and state of its own: [`State`] is what the caller shares out.
+//! Absent: SQL, files, and state of its own: [`State`] is what the caller shares out.
 
 mod auth;
 mod collections;
+mod context;
 mod decode;
 mod error;
 mod health;
 mod json;
 mod policy;
 mod rates;
+pub mod realtime;
 mod records;
 mod settings;
 
@@ -34,6 +36,7 @@ use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
 use crate::model::{Collection, Settings};
 use crate::publish::{Event, Live};
+use crate::realtime::Broker;
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -46,6 +49,8 @@ pub struct State {
     pub limiter: RefCell<Limiter>,
     /// The settings, kept up to date by [`crate::publish::Live`].
     pub settings: Rc<RefCell<Arc<Settings>>>,
+    /// Who listens to records.
+    pub realtime: Rc<Broker>,
     /// The settings as they were when a request last looked at them, made ready.
     policy: RefCell<Rc<Policy>>,
     /// Who may read answers on other pages.
@@ -67,6 +72,7 @@ impl State {
             store,
             passwords,
             settings: Rc::clone(&live.settings),
+            realtime: Rc::clone(&live.realtime),
             policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
             origins: Origins::default(),
             limiter: RefCell::new(Limiter::default()),
@@ -105,6 +111,8 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
         Box::pin(settings::not_yet(s, r))
     }),
+    route(Method::Get, "/api/realtime", |s, r, _| Box::pin(realtime::connect(s, r))),
+    route(Method::Post, "/api/realtime", |s, r, _| Box::pin(realtime::subscribe(s, r))),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::context::{request_info, with_caller};
 use super::error::{ApiError, Failed};
 use super::json::Fields;
 use super::{State, caller, collection, decode, json, json_response, token_of};
@@ -46,13 +47,15 @@ pub(super) async fn list(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.list_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let asked = list_params(&request);
+    let (asked, info) = (list_params(&request), request_info(&request));
     // Encoded on the reader's thread: a thousand records would hold the executor up.
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let page = records::list(reader, &collection, caller.as_ref(), &asked)?;
-        Ok(json::page(&collection, caller.as_ref(), &page, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let page = records::list(reader, &collection, &info, &asked)?;
+        let managed = records::rules::managed(reader, &collection, &info, &page.items)?;
+        Ok(json::page(&collection, caller.as_ref(), &managed, &page, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -68,12 +71,15 @@ pub(super) async fn view(
     let token = token_of(&request);
     check_guest(token.as_deref(), collection.view_rule.as_deref())?;
     let fields = Fields::of(&request)?;
-    let id = params.value("id").to_owned();
+    let (id, info) = (params.value("id").to_owned(), request_info(&request));
     let job = move |reader: &Reader<'_>| {
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
-        let record = records::view(reader, &collection, caller.as_ref(), &id)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        let info = with_caller(info, caller.as_ref());
+        let record = records::view(reader, &collection, &info, &id)?;
+        let seen = std::slice::from_ref(&record);
+        let managed = records::rules::managed(reader, &collection, &info, seen)?;
+        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -87,7 +93,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
+    let sent = asker.submission(&mut request, &collection, Write::Create).await?;
     let fields = Fields::of(&request)?;
     let asked = Asked { token: asker.token, collection, id: None, sent };
     let asked = with_hashes(&state, request.network(), asked, CREATE_FAILED).await?;
@@ -97,7 +103,7 @@ pub(super) async fn create(
         let caller = caller(tx, asked.token.as_deref())?;
         let author = Author { caller: caller.as_ref(), ttl_default_secs };
         let record = records::create(tx, author, &collection, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -113,8 +119,8 @@ pub(super) async fn update(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
-    let asker = may_write(&state, &mut request, &collection, write).await?;
-    let sent = decode::input(&mut request, &collection, asker.is_superuser).await?.into();
+    let asker = may_write(&state, &mut request, &collection, write.clone()).await?;
+    let sent = asker.submission(&mut request, &collection, write).await?;
     let fields = Fields::of(&request)?;
     let asked = Asked { token: asker.token, collection, id: Some(id.clone()), sent };
     let asked = with_hashes(&state, request.network(), asked, UPDATE_FAILED).await?;
@@ -124,7 +130,7 @@ pub(super) async fn update(
         let caller = caller(tx, asked.token.as_deref())?;
         let author = Author { caller: caller.as_ref(), ttl_default_secs };
         let record = records::update(tx, author, &collection, &id, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &record, &fields))
+        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;
@@ -209,6 +215,26 @@ struct Asker {
     token: Option<String>,
     /// By what the database said when the request came.
     is_superuser: bool,
+}
+
+impl Asker {
+    /// What was sent. Rules may look at more of it than the fields of the record.
+    async fn submission(
+        &self,
+        request: &mut Request,
+        collection: &Arc<Collection>,
+        write: Write,
+    ) -> Result<Submission, ApiError> {
+        let rule = match write {
+            Write::Create => &collection.create_rule,
+            Write::Update { .. } | Write::Delete { .. } => &collection.update_rule,
+        };
+        let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
+        let mut rules = rule.as_deref().into_iter().chain(manage_rule);
+        let keeps_all = !self.is_superuser && rules.any(|rule| rule.contains("@request.body"));
+        let input = decode::input(request, collection, self.is_superuser, keeps_all).await?;
+        Ok(input.into())
+    }
 }
 
 /// Whether somebody may write, as far as can be told without the values; the transaction

@@ -580,6 +580,20 @@ fn bodies_are_read_as_pocketbase_reads_them() {
         let payload = "%40jsonPayload=%7B%22content%22%3A%7B%22ip%22%3A%22192.0.2.9%22%7D%7D\
             &zone=home.arpa.&name=payload&ttl=60&record_type=A";
         let trailing = format!("{} x", a_record("trailing"));
+        let part = |name: &str, more: &str, value: &str| {
+            let head = format!("Content-Disposition: form-data; name=\"{name}\"{more}");
+            format!("--x\r\n{head}\r\n\r\n{value}\r\n")
+        };
+        // A file for a field that takes none does not matter.
+        let parts = [
+            part("name", "", "parts"),
+            part("ttl", "", "60"),
+            part("record_type", "; filename=\"a.txt\"", "TXT"),
+            part("@jsonPayload", "", r#"{"zone":"home.arpa.","record_type":"A"}"#),
+            part("content", "", r#"{"ip":"192.0.2.9"}"#),
+        ]
+        .concat()
+            + "--x--";
         for (content_type, body, status, holds) in [
             (json_type, "{", 400, "Something went wrong"),
             (json_type, "[1]", 400, "Something went wrong"),
@@ -590,7 +604,16 @@ fn bodies_are_read_as_pocketbase_reads_them() {
             (form_type, form, 200, "\"ttl\":60"),
             (form_type, payload, 200, "\"content\":{\"ip\":\"192.0.2.9\"}"),
             ("text/plain", "{}", 400, "Unsupported Content-Type."),
-            ("multipart/form-data; boundary=x", "--x--", 400, "not supported yet."),
+            ("text/xml", "<a/>", 400, "Something went wrong"),
+            ("multipart/form-data; boundary=x", "--x--", 400, "Failed to create record."),
+            ("multipart/form-data; boundary=x", "--x\r\n", 400, "Something went wrong"),
+            ("multipart/form-data", "--x--", 400, "Something went wrong"),
+            (
+                "multipart/form-data; boundary=x",
+                parts.as_str(),
+                200,
+                "\"name\":\"parts.home.arpa.\"",
+            ),
         ] {
             let headers = [("Authorization", token.as_str()), ("Content-Type", content_type)];
             let request = Request::for_test(Method::Post, RECORDS, &headers, body.as_bytes());

@@ -50,6 +50,8 @@ pub(super) fn run(
         Action::Import { source, source_encryption_env } => {
             return moves::import(data, &source, source_encryption_env.as_deref(), output);
         }
+        Action::Export { target } => return moves::export(data, &target, output),
+        Action::Rekey { new } => return moves::rekey(data, new, output),
         Action::ZoneCheck { files, origin } if !files.is_empty() => {
             return check_files(&files, origin.as_deref(), output);
         }

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{Error, key_source};
-use crate::config::Data;
+use crate::config::{Data, NewKey};
 use crate::moving::{self, Imported, Progress};
-use crate::store::{KeyPlace, SettingsKey};
+use crate::store::{self, KeyPlace, KeySource, SettingsKey};
 use crate::sys;
 
 /// Carries out `import`.
@@ -44,6 +44,46 @@ pub(super) fn import(
         writeln!(output, "not taken: {}", source.join(name).display()).map_err(Error::Output)?;
     }
     Ok(())
+}
+
+/// Carries out `export`.
+pub(super) fn export(data: &Data, target: &Path, output: &mut impl Write) -> Result<(), Error> {
+    let key = key_source(data)?.read()?;
+    become_owner(data)?;
+    let mut progress = Progress::new("export");
+    moving::export(&data.dir, target, &key, &mut progress)?;
+    drop(progress);
+    log::warn!(
+        "the export is plain text: whoever reads it has all records, password hashes and token \
+         secrets; path={}",
+        target.display()
+    );
+    writeln!(output, "exported {} to {}", data.dir.display(), target.display())
+        .map_err(Error::Output)
+}
+
+/// Carries out `rekey`.
+pub(super) fn rekey(data: &Data, new: NewKey, output: &mut impl Write) -> Result<(), Error> {
+    let old = key_source(data)?.read()?;
+    let (new, flag) = match new {
+        NewKey::Env(name) => (
+            store::from_variable("--newEncryptionEnv", &name, |name| std::env::var_os(name))?,
+            format!("--encryptionEnv {name}"),
+        ),
+        NewKey::File(path) => {
+            let flag = format!("--keyFile {}", path.display());
+            (KeySource::File { path }.read()?, flag)
+        }
+    };
+    become_owner(data)?;
+    store::rekey(&data.dir, &old, &new)?;
+    writeln!(
+        output,
+        "{} opens with the new key from now on: {flag}\n\
+         copies and backups of it that were made before still open with the old key",
+        data.dir.display()
+    )
+    .map_err(Error::Output)
 }
 
 /// Files that a command makes must be the owner's, or the server could not open them.

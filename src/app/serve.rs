@@ -146,6 +146,9 @@ async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
         for event in done.events.drain(..) {
             replaced.extend(live.apply(event));
         }
+        if let Some(schema) = &done.schema {
+            live.realtime.schema_changed(schema);
+        }
         done.finish();
         if !replaced.is_empty() {
             smol::unblock(move || {

@@ -61,6 +61,8 @@ impl Server {
         let ttl_default_secs = serve.ttl_default_secs;
         let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live, ttl_default_secs);
         api.origins = api::Origins::new(serve.origins.clone());
+        let api = Rc::new(api);
+        let delivering = executor.spawn(api::realtime::deliver(Rc::clone(&api)));
         let mut listeners = Listeners::new(Ground {
             executor: Rc::clone(executor),
             zones: Rc::clone(&live.zones),
@@ -68,7 +70,7 @@ impl Server {
             tcp: Rc::clone(&tcp),
             query_log: Rc::clone(&query_log),
             http_settings: http::Settings::new(open_files_max),
-            api: api::handler(Rc::new(api)),
+            api: api::handler(api),
             is_ready: Rc::clone(&is_ready),
         });
         listeners.apply(serve)?;
@@ -87,7 +89,7 @@ impl Server {
         };
         let control = Async::new(control).map_err(Error::Register)?;
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
-        let tasks = vec![executor.spawn(control), executor.spawn(query_log.run())];
+        let tasks = vec![delivering, executor.spawn(control), executor.spawn(query_log.run())];
         Ok(Self { listeners, passwords, is_ready, counters, tasks })
     }
 

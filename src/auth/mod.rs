@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::limits::{PASSWORD_COST, TOKEN_BYTES_MAX};
 use crate::model::email::is_email;
-use crate::model::{Collection, Kind, ListQuery, Record};
+use crate::model::filter::Plan;
+use crate::model::{Collection, Kind, Paging, Record};
 use crate::store::{JobError, Reader, Store, StoreError};
 use password::{Busy, Passwords};
 use token::Claims;
@@ -189,9 +190,9 @@ fn by_identity(
 
 /// A hash as the collection has them, which may cost more or less than ours: whose it is does not
 /// matter, for its owner is not who is asked for. Empty when there is none.
-fn somebodys_hash(reader: &Reader<'_>, collection: &Collection) -> Result<String, StoreError> {
-    let first = ListQuery { page: 1, per_page: 1, skip_total: true, sort: Vec::new() };
-    let page = reader.list(collection, &first)?;
+fn somebodys_hash(reader: &Reader<'_>, collection: &Arc<Collection>) -> Result<String, StoreError> {
+    let first = Paging { page: 1, per_page: 1, skip_total: true };
+    let page = reader.list(&Plan::all(Arc::clone(collection)), first)?;
     let hash = page.items.first().map(|record| record.text(collection, "password").to_owned());
     Ok(hash.unwrap_or_default())
 }

@@ -1,6 +1,9 @@
 //! Superusers as the command line makes, changes and removes them.
 //!
 //! A new password comes with a new token key: whoever was signed in with the old one no longer is.
+//! Whoever listens to records hears of it as of any other write.
+
+use std::sync::Arc;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -8,7 +11,8 @@ use zeroize::Zeroizing;
 use super::password::Passwords;
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 use crate::model::email::is_email;
-use crate::store::{JobError, Store, StoreError};
+use crate::model::{Action, Record, RecordEvent};
+use crate::store::{JobError, Store, StoreError, Tx};
 
 /// Why a superuser was not made, changed or removed.
 #[derive(Debug, Clone, Error)]
@@ -69,7 +73,7 @@ pub enum Expect {
 ///
 /// # Errors
 /// A bad address or password, or [`Expect`] was not met; then nothing has changed.
-pub async fn save<E: Send + 'static>(
+pub async fn save<E: From<RecordEvent> + Send + 'static>(
     store: &Store<E>,
     passwords: &Passwords,
     expect: Expect,
@@ -82,12 +86,18 @@ pub async fn save<E: Send + 'static>(
     let email = email.to_owned();
     store
         .write(move |tx| {
-            let is_there = tx.superuser_by_email(&email)?.is_some();
+            let old = tx.superuser_by_email(&email)?;
             match expect {
-                Expect::Nobody if is_there => Err(SuperuserError::Exists { email }),
-                Expect::Somebody if !is_there => Err(SuperuserError::Missing { email }),
-                _ => Ok(tx.upsert_superuser(&email, &hash).map(|_| ())?),
+                Expect::Nobody if old.is_some() => return Err(SuperuserError::Exists { email }),
+                Expect::Somebody if old.is_none() => return Err(SuperuserError::Missing { email }),
+                _ => {}
             }
+            tx.upsert_superuser(&email, &hash)?;
+            let action = if old.is_some() { Action::Update } else { Action::Create };
+            if let Some(record) = tx.superuser_by_email(&email)? {
+                tell(tx, action, record, old);
+            }
+            Ok(())
         })
         .await?;
     Ok(())
@@ -98,7 +108,7 @@ pub async fn save<E: Send + 'static>(
 ///
 /// # Errors
 /// A bad address or password; then nothing has changed.
-pub async fn ensure<E: Send + 'static>(
+pub async fn ensure<E: From<RecordEvent> + Send + 'static>(
     store: &Store<E>,
     passwords: &Passwords,
     email: &str,
@@ -128,7 +138,7 @@ pub async fn ensure<E: Send + 'static>(
 ///
 /// # Errors
 /// A bad address, or it is the last superuser.
-pub async fn delete<E: Send + 'static>(
+pub async fn delete<E: From<RecordEvent> + Send + 'static>(
     store: &Store<E>,
     email: &str,
 ) -> Result<bool, SuperuserError> {
@@ -136,16 +146,31 @@ pub async fn delete<E: Send + 'static>(
     let email = email.to_owned();
     let is_gone = store
         .write(move |tx| {
-            let schema = std::sync::Arc::clone(tx.schema());
+            let schema = Arc::clone(tx.schema());
             let Some(collection) = schema.find(super::SUPERUSERS) else { return Ok(false) };
             let Some(record) = tx.superuser_by_email(&email)? else { return Ok(false) };
             if tx.superuser_count()? <= 1 {
                 return Err(SuperuserError::Last);
             }
-            Ok(tx.delete(collection, record.id(collection))?)
+            let is_gone = tx.delete(collection, record.id(collection))?;
+            tell(tx, Action::Delete, record, None);
+            Ok(is_gone)
         })
         .await?;
     Ok(is_gone)
+}
+
+/// Publishes what was written.
+fn tell<E: From<RecordEvent>>(
+    tx: &mut Tx<'_, E>,
+    action: Action,
+    record: Record,
+    old: Option<Record>,
+) {
+    if let Some(collection) = tx.schema().find(super::SUPERUSERS).cloned() {
+        let (record, old) = (Arc::new(record), old.map(Arc::new));
+        tx.publish(RecordEvent { action, collection, record, old }.into());
+    }
 }
 
 fn check_email(email: &str) -> Result<(), SuperuserError> {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{Action, Invocation, Password, ServeFlags, SuperuserVerb};
+use super::{Action, Invocation, NewKey, Password, ServeFlags, SuperuserVerb};
 
 /// Reads a command line, the program's name first.
 ///
@@ -38,6 +38,8 @@ pub fn parse(
         Some(Verb::Import { source, source_encryption_env }) => {
             Action::Import { source, source_encryption_env }
         }
+        Some(Verb::Export { target }) => Action::Export { target },
+        Some(Verb::Rekey { new }) => Action::Rekey { new: new.into() },
         Some(Verb::Stats) => Action::Stats,
         Some(Verb::Version) => Action::Version,
     };
@@ -121,6 +123,17 @@ enum Verb {
         #[arg(long = "sourceEncryptionEnv", value_name = "NAME")]
         source_encryption_env: Option<String>,
     },
+    /// Make a plain pb_data for PocketBase from the data directory of a server that does not run
+    Export {
+        /// The pb_data to make; nothing may have that name
+        #[arg(value_name = "OUT")]
+        target: PathBuf,
+    },
+    /// Exchange the key that opens the data directory of a server that does not run
+    Rekey {
+        #[command(flatten)]
+        new: NewKeyFlags,
+    },
     /// Print the counters of the running server
     Stats,
     /// Print the version
@@ -140,6 +153,18 @@ enum SuperuserCommand {
         /// The address it signs in with
         email: String,
     },
+}
+
+/// The key to come; the one that opens the directory until now is named as for every command.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct NewKeyFlags {
+    /// The environment variable that holds the new secret: at least 32 characters
+    #[arg(long = "newEncryptionEnv", value_name = "NAME")]
+    new_encryption_env: Option<String>,
+    /// The file that holds the new key
+    #[arg(long = "newKeyFile", value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -220,6 +245,16 @@ impl From<DataFlags> for super::DataFlags {
     }
 }
 
+impl From<NewKeyFlags> for NewKey {
+    fn from(flags: NewKeyFlags) -> Self {
+        match flags {
+            NewKeyFlags { new_encryption_env: Some(name), .. } => Self::Env(name),
+            // The group has seen to it that it is there.
+            NewKeyFlags { new_key_file, .. } => Self::File(new_key_file.unwrap_or_default()),
+        }
+    }
+}
+
 impl From<SuperuserCommand> for Action {
     fn from(command: SuperuserCommand) -> Self {
         let (verb, Credentials { email, password }) = match command {
@@ -254,7 +289,9 @@ mod tests {
     use clap::CommandFactory;
 
     use super::{CommandLine, parse};
-    use crate::config::{Action, DataFlags, Invocation, Password, ServeFlags, SuperuserVerb};
+    use crate::config::{
+        Action, DataFlags, Invocation, NewKey, Password, ServeFlags, SuperuserVerb,
+    };
 
     fn parsed(line: &str) -> Invocation {
         let words = std::iter::once("pocketdns").chain(line.split_whitespace());
@@ -365,6 +402,9 @@ mod tests {
                 "import --sourceEncryptionEnv E s",
                 Action::Import { source: "s".into(), source_encryption_env: Some("E".into()) },
             ),
+            ("export o", Action::Export { target: "o".into() }),
+            ("rekey --newEncryptionEnv E", Action::Rekey { new: NewKey::Env("E".into()) }),
+            ("rekey --newKeyFile f", Action::Rekey { new: NewKey::File("f".into()) }),
             ("stats", Action::Stats),
             ("version", Action::Version),
         ] {
@@ -385,6 +425,9 @@ mod tests {
             "zone export",
             "zone",
             "import",
+            "export",
+            "rekey",
+            "rekey --newEncryptionEnv E --newKeyFile f",
             "superuser",
             "superuser delete",
             "superuser delete a@b.c secret",

@@ -119,10 +119,29 @@ pub enum Action {
         /// The name of the variable with the key of its settings.
         source_encryption_env: Option<String>,
     },
+    /// Make a plain directory of PocketBase from the data directory.
+    Export {
+        /// The directory to make.
+        target: PathBuf,
+    },
+    /// Seal the key slot with another key.
+    Rekey {
+        /// Where that is.
+        new: NewKey,
+    },
     /// Print the counters of the running server.
     Stats,
     /// Print the version.
     Version,
+}
+
+/// Where the key to come is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewKey {
+    /// `--newEncryptionEnv`: the name of a variable, not yet looked up.
+    Env(String),
+    /// `--newKeyFile`.
+    File(PathBuf),
 }
 
 /// A password that was typed; never printed.

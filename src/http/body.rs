@@ -8,6 +8,7 @@
 //! are bounded. All larger bodies share one budget, so that a few can never keep the small out.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -21,6 +22,8 @@ pub struct Body {
     source: Source,
     octets: Vec<u8>,
     reserved: Option<Reservation>,
+    /// Octets of the budget that it leaves to others.
+    spared: usize,
 }
 
 enum Source {
@@ -41,7 +44,7 @@ impl Body {
             watch.is_unread.set(true);
             Source::Unread { incoming, watch: Rc::clone(watch), budget: budget.clone() }
         };
-        Self { source, octets: Vec::new(), reserved: None }
+        Self { source, octets: Vec::new(), reserved: None, spared: 0 }
     }
 
     /// Reads the body to its end, transfer coding removed; at once when that was done before.
@@ -49,23 +52,15 @@ impl Body {
     /// # Errors
     /// It is longer than `bytes_max`, or one of the others: then there is no reading on.
     pub async fn read(&mut self, bytes_max: usize) -> Result<&[u8], BodyError> {
-        self.source = match std::mem::replace(&mut self.source, Source::Read) {
-            Source::Unread { incoming, watch, budget } => {
-                let mut reserved = Reservation { left: budget.left, taken: 0 };
-                watch.enter(Phase::Body);
-                let octets = collect(incoming, &watch, &mut reserved, bytes_max).await;
-                watch.enter(Phase::Work);
-                match octets {
-                    Ok(octets) => {
-                        watch.is_unread.set(false);
-                        (self.octets, self.reserved) = (octets, Some(reserved));
-                        Source::Read
-                    }
-                    Err(error) => Source::Failed(error),
-                }
-            }
-            source => source,
-        };
+        if matches!(self.source, Source::Unread { .. }) {
+            let mut octets = Vec::new();
+            self.each(bytes_max, |piece| {
+                octets.extend_from_slice(piece);
+                ControlFlow::Continue(octets.len())
+            })
+            .await?;
+            self.octets = octets;
+        }
         match self.source {
             Source::Failed(error) => Err(error),
             Source::Read | Source::Unread { .. } if self.octets.len() > bytes_max => {
@@ -73,6 +68,57 @@ impl Body {
             }
             Source::Read | Source::Unread { .. } => Ok(&self.octets),
         }
+    }
+
+    /// Reads the body without keeping it: each piece goes to `take` as it comes, and is gone
+    /// afterwards. `take` says how many octets it holds by then, which count against the budget, or
+    /// that it has enough. A body that was read before comes as one piece.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn each(
+        &mut self,
+        bytes_max: usize,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<(), usize>,
+    ) -> Result<(), BodyError> {
+        let (incoming, watch, mut reserved) =
+            match std::mem::replace(&mut self.source, Source::Read) {
+                Source::Unread { incoming, watch, budget } => {
+                    let left = budget.left;
+                    (incoming, watch, Reservation { left, taken: 0, spared: self.spared })
+                }
+                Source::Failed(error) => {
+                    self.source = Source::Failed(error);
+                    return Err(error);
+                }
+                Source::Read if self.octets.len() > bytes_max => return Err(BodyError::TooLarge),
+                Source::Read => {
+                    let _held = take(&self.octets);
+                    return Ok(());
+                }
+            };
+        watch.enter(Phase::Body);
+        let read = receive(incoming, &watch, &mut reserved, bytes_max, take).await;
+        watch.enter(Phase::Work);
+        self.reserved = Some(reserved);
+        match read {
+            Ok(is_whole) => watch.is_unread.set(!is_whole),
+            Err(error) => self.source = Source::Failed(error),
+        }
+        read.map(drop)
+    }
+
+    /// Leaves half of the budget to others: for clients of whom there may be many.
+    pub fn spare(&mut self) {
+        self.spared = HTTP_BODIES_BYTES_MAX / 2;
+    }
+
+    /// Counts what is made of the body like a body of so many octets, for as long as this is kept.
+    ///
+    /// # Errors
+    /// [`BodyError::NoRoom`].
+    pub fn weigh(&mut self, octets: usize) -> Result<(), BodyError> {
+        self.reserved.as_mut().map_or(Ok(()), |reserved| reserved.reach(octets))
     }
 
     /// What was read; empty before.
@@ -90,37 +136,41 @@ impl Body {
 
 impl From<Vec<u8>> for Body {
     fn from(octets: Vec<u8>) -> Self {
-        Self { source: Source::Read, octets, reserved: None }
+        Self { source: Source::Read, octets, reserved: None, spared: 0 }
     }
 }
 
 /// The socket under it bounds the time; the watch says afterwards whether it was the time that
-/// ended the reading.
-async fn collect(
+/// ended the reading. `false` when `take` had enough.
+async fn receive(
     mut incoming: Incoming,
     watch: &Watch,
     reserved: &mut Reservation,
     bytes_max: usize,
-) -> Result<Vec<u8>, BodyError> {
+    mut take: impl FnMut(&[u8]) -> ControlFlow<(), usize>,
+) -> Result<bool, BodyError> {
     // A length that is announced and too long is refused before an octet of it is sent.
     if incoming.size_hint().lower() > bytes_max as u64 {
         return Err(BodyError::TooLarge);
     }
-    let mut octets = Vec::new();
+    let mut length = 0;
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await
     {
         let frame = frame.map_err(|_| {
             if watch.is_overdue.get() { BodyError::Late } else { BodyError::Broken }
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        if octets.len() + data.len() > bytes_max {
+        length += data.len();
+        if length > bytes_max {
             return Err(BodyError::TooLarge);
         }
         // Memory follows what has arrived, never what was announced.
-        reserved.reach(octets.len() + data.len())?;
-        octets.extend_from_slice(&data);
+        match take(&data) {
+            ControlFlow::Continue(held) => reserved.reach(held)?,
+            ControlFlow::Break(()) => return Ok(false),
+        }
     }
-    Ok(octets)
+    Ok(true)
 }
 
 /// Why a request has no body although one was announced.
@@ -156,6 +206,8 @@ impl Budget {
 struct Reservation {
     left: Rc<Cell<usize>>,
     taken: usize,
+    /// What has to stay for others.
+    spared: usize,
 }
 
 impl Reservation {
@@ -165,8 +217,8 @@ impl Reservation {
             return Ok(());
         }
         let more = octets.saturating_sub(self.taken);
-        let left = self.left.get().checked_sub(more).ok_or(BodyError::NoRoom)?;
-        self.left.set(left);
+        let left = self.left.get().checked_sub(more).filter(|left| *left >= self.spared);
+        self.left.set(left.ok_or(BodyError::NoRoom)?);
         self.taken += more;
         Ok(())
     }
@@ -186,7 +238,7 @@ mod tests {
     fn a_dropped_body_gives_its_room_back_and_a_small_one_takes_none() {
         let small = HTTP_BODY_SMALL_BYTES_MAX;
         let left = Rc::new(Cell::new(2 * small));
-        let reservation = || Reservation { left: Rc::clone(&left), taken: 0 };
+        let reservation = || Reservation { left: Rc::clone(&left), taken: 0, spared: 0 };
         let (mut first, mut second) = (reservation(), reservation());
         assert_eq!(first.reach(small), Ok(()));
         assert_eq!(left.get(), 2 * small);
@@ -196,6 +248,11 @@ mod tests {
         assert_eq!(second.reach(small + 1), Err(BodyError::NoRoom));
         drop(first);
         assert_eq!(second.reach(small + 1), Ok(()));
+        let mut modest = reservation();
+        modest.spared = small;
+        assert_eq!(modest.reach(small - 1), Ok(()), "small bodies are nobody's matter");
+        assert_eq!(modest.reach(small + 1), Err(BodyError::NoRoom), "half is for others");
+        drop(modest);
         drop(second);
         assert_eq!(left.get(), 2 * small);
     }

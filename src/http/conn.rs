@@ -35,7 +35,8 @@ use smol::future::FutureExt as _;
 use smol::{Async, Timer};
 
 use super::body::{Body, Budget};
-use super::listener::{Handler, Settings, unless_stopped};
+use super::feed::{Feed, Stream};
+use super::listener::{Handler, Settings, refuse, unless_stopped};
 use super::request::Request;
 use super::response::Response;
 use crate::limits::{
@@ -69,20 +70,31 @@ impl Shared {
 }
 
 /// Serves a connection until either side ends it, or until `stop` is closed and the request in
-/// flight, if any, is answered or out of its grace.
+/// flight, if any, is answered or out of its grace. A response that is a feed ends it too: it is
+/// handed back, and hyper's buffers are gone.
 pub(super) async fn run(
     stream: Async<TcpStream>,
     peer: SocketAddr,
     shared: Rc<Shared>,
-    stop: Receiver<Infallible>,
-) {
+    stop: &Receiver<Infallible>,
+) -> Option<Stream> {
     let watch = Rc::new(Watch::new(shared.settings.clone()));
     let socket = Socket::new(stream, Rc::clone(&shared), Rc::clone(&watch));
-    let service = service_fn(|request| answer(request, peer, &shared, &watch));
-    let mut connection = pin!(shared.http1.serve_connection(socket, service));
-    let ended = match unless_stopped(&stop, connection.as_mut()).await {
-        Some(ended) => Some(ended),
+    let begun = RefCell::new(None);
+    let service = service_fn(|request| answer(request, peer, &shared, &watch, &begun));
+    let mut connection = shared.http1.serve_connection(socket, service);
+    let served = std::future::poll_fn(|cx| {
+        let ended = Pin::new(&mut connection).poll(cx);
+        if begun.borrow().is_some() { Poll::Ready(None) } else { ended.map(Some) }
+    });
+    let ended = match unless_stopped(stop, served).await {
+        Some(None) => {
+            let (response, feed) = begun.take()?;
+            return Some(Stream::new(connection.into_parts().io, &response, feed));
+        }
+        Some(Some(ended)) => Some(ended),
         None => {
+            let mut connection = pin!(connection);
             connection.as_mut().graceful_shutdown();
             async { Some(connection.as_mut().await) }
                 .or(async {
@@ -103,20 +115,33 @@ pub(super) async fn run(
         }
         None => log::debug!("http connection cut at the stop peer={peer}"),
     }
+    None
 }
 
-/// One request: the handler, its response.
+/// A response whose head is not sent yet, and what follows the head.
+type Begun = RefCell<Option<(Response, Box<dyn Feed>)>>;
+
+/// One request: the handler, its response. A feed is left in `begun`, and hyper without an answer.
 async fn answer(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
     shared: &Shared,
     watch: &Rc<Watch>,
+    begun: &Begun,
 ) -> Result<hyper::Response<Octets>, Infallible> {
     watch.is_unread.set(false);
     watch.enter(Phase::Work);
     let (parts, incoming) = request.into_parts();
     let body = Body::unread(incoming, watch, &shared.budget);
-    let response = (shared.handler)(Request::from_hyper(parts, body, peer)).await;
+    let request = Request::from_hyper(parts, body, peer);
+    let is_head = request.is_head;
+    let mut response = (shared.handler)(request).await;
+    if let Some(feed) = response.feed.take()
+        && !is_head
+    {
+        *begun.borrow_mut() = Some((response, feed));
+        return std::future::pending().await;
+    }
     watch.enter(Phase::Write);
     Ok(into_hyper(response))
 }
@@ -252,7 +277,7 @@ impl Watch {
 // ---- the socket ---------------------------------------------------------------------------
 
 /// A TCP stream as hyper reads and writes it.
-struct Socket {
+pub(super) struct Socket {
     stream: Async<TcpStream>,
     shared: Rc<Shared>,
     watch: Rc<Watch>,
@@ -304,8 +329,23 @@ impl Socket {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// What it is waiting for.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Tells the client that there is no room for it; to be closed then.
+    pub(super) fn refuse(&self) {
+        refuse(&self.stream);
+    }
+
+    /// Gives the reactor its turn before the next read.
+    pub(super) fn wait_before_reading(&mut self) {
+        self.is_drained = true;
+    }
+
     /// Reads into the shared buffer and shows `take` what came; 0 octets at the end.
-    fn poll_receive(
+    pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         room: usize,
@@ -333,7 +373,7 @@ impl Socket {
     }
 
     /// Writes with `write`, waiting while the client takes nothing.
-    fn poll_send(
+    pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
@@ -362,8 +402,7 @@ impl Socket {
             match self.poll_receive(cx, HTTP_SCRATCH_BYTES, |_| ()) {
                 Poll::Ready(Ok(1..)) if self.lingered_bytes < HTTP_LINGER_BYTES_MAX => {
                     self.lingered_bytes += HTTP_SCRATCH_BYTES;
-                    // Between two reads the reactor gets its turn.
-                    self.is_drained = true;
+                    self.wait_before_reading();
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => return self.poll_until(until, cx),

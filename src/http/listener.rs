@@ -21,9 +21,10 @@ use super::request::{Request, network_of};
 use super::response::Response;
 use crate::limits::{
     HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_SECS_MAX,
-    HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PEAK_MIN, HTTP_HEAD_SECS_MAX,
-    HTTP_IDLE_SECS_MAX, HTTP_LOG_PAUSE_SECS, HTTP_NETWORK_SHARE, HTTP_OPEN_FILES_PER_CONNECTION,
-    HTTP_STOP_GRACE_MILLIS, HTTP_WRITE_SECS_MAX, HTTP_WRITE_STALL_SECS_MAX,
+    HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PEAK_MIN, HTTP_FEEDS_MAX,
+    HTTP_HEAD_SECS_MAX, HTTP_IDLE_SECS_MAX, HTTP_LOG_PAUSE_SECS, HTTP_NETWORK_SHARE,
+    HTTP_OPEN_FILES_PER_CONNECTION, HTTP_STOP_GRACE_MILLIS, HTTP_WRITE_SECS_MAX,
+    HTTP_WRITE_STALL_SECS_MAX, OPEN_FILES_RESERVED,
 };
 use crate::sys;
 
@@ -38,6 +39,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections open at once from one network ([`network_of`]).
     pub connections_per_network_max: usize,
+    /// Feeds open at once, beside the connections; from this host, a proxy's place, as many.
+    pub feeds_max: usize,
+    /// Feeds open at once from one network.
+    pub feeds_per_network_max: usize,
     /// From the first octet of a request to the end of its header.
     pub head: Duration,
     /// For a body in all.
@@ -63,9 +68,14 @@ impl Settings {
     pub fn new(open_files_max: usize) -> Self {
         let connections_max =
             (open_files_max / HTTP_OPEN_FILES_PER_CONNECTION).clamp(1, HTTP_CONNECTIONS_MAX);
+        let feeds_max = (open_files_max.saturating_sub(2 * OPEN_FILES_RESERVED)
+            / HTTP_OPEN_FILES_PER_CONNECTION)
+            .clamp(1, HTTP_FEEDS_MAX);
         Self {
             connections_max,
             connections_per_network_max: connections_max.div_ceil(HTTP_NETWORK_SHARE),
+            feeds_max,
+            feeds_per_network_max: feeds_max.div_ceil(HTTP_NETWORK_SHARE),
             head: Duration::from_secs(HTTP_HEAD_SECS_MAX),
             body: Duration::from_secs(HTTP_BODY_SECS_MAX),
             body_stall: Duration::from_secs(HTTP_BODY_STALL_SECS_MAX),
@@ -114,7 +124,8 @@ pub(super) async fn serve_accepted(
     handler: Handler,
     stop: Receiver<Infallible>,
 ) {
-    let census = Rc::new(Census::new(&settings));
+    let census = Rc::new(Census::of_connections(&settings));
+    let feeds = Rc::new(Census::of_feeds(&settings));
     let shared = Rc::new(Shared::new(handler, settings));
     let (alive, all_gone) = smol::channel::bounded::<Infallible>(1);
     let mut throttle = Throttle::default();
@@ -141,13 +152,20 @@ pub(super) async fn serve_accepted(
         };
         // A response is written in one call: waiting for more would only delay it.
         let _without = stream.get_ref().set_nodelay(true);
-        let connection = conn::run(stream, peer, Rc::clone(&shared), stop.clone());
-        let (alive, census) = (alive.clone(), Rc::clone(&census));
+        let (shared, stop, alive) = (Rc::clone(&shared), stop.clone(), alive.clone());
+        let (census, feeds) = (Rc::clone(&census), Rc::clone(&feeds));
         executor
             .spawn(async move {
-                connection.await;
+                // Boxed, so that a feed does not keep the room that hyper took.
+                let stream = Box::pin(conn::run(stream, peer, shared, &stop)).await;
                 drop(seat);
-                if census.is_calm_after_peak() {
+                if let Some(stream) = stream {
+                    match feeds.seat(peer.ip()) {
+                        Some(_seat) => stream.run(&stop).await,
+                        None => stream.refuse(),
+                    }
+                }
+                if census.is_calm_after_peak() || feeds.is_calm_after_peak() {
                     // The allocator keeps what it was given back, and its walk takes a while.
                     smol::unblock(sys::trim_memory).await;
                 }
@@ -174,7 +192,7 @@ pub(super) async fn unless_stopped<T>(
 }
 
 /// Tells a client that there is no room for it, as far as its socket takes that without waiting.
-fn refuse(stream: &Async<TcpStream>) {
+pub(super) fn refuse(stream: &Async<TcpStream>) {
     const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
         Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
     let _untold = stream.get_ref().write(FULL);
@@ -184,6 +202,7 @@ fn refuse(stream: &Async<TcpStream>) {
 struct Census {
     total_max: usize,
     network_max: usize,
+    loopback_max: usize,
     total: Cell<usize>,
     /// The most there were since memory was given back.
     peak: Cell<usize>,
@@ -191,10 +210,21 @@ struct Census {
 }
 
 impl Census {
-    fn new(settings: &Settings) -> Self {
+    fn of_connections(settings: &Settings) -> Self {
+        let network_max = settings.connections_per_network_max;
+        Self::new(settings.connections_max, network_max, network_max)
+    }
+
+    /// Feeds last, and all that come through a proxy on this host come from one address.
+    fn of_feeds(settings: &Settings) -> Self {
+        Self::new(settings.feeds_max, settings.feeds_per_network_max, settings.feeds_max)
+    }
+
+    fn new(total_max: usize, network_max: usize, loopback_max: usize) -> Self {
         Self {
-            total_max: settings.connections_max,
-            network_max: settings.connections_per_network_max,
+            total_max,
+            network_max,
+            loopback_max,
             total: Cell::new(0),
             peak: Cell::new(0),
             networks: RefCell::new(HashMap::new()),
@@ -206,7 +236,8 @@ impl Census {
         let network = network_of(address);
         let mut networks = self.networks.borrow_mut();
         let held = networks.get(&network).copied().unwrap_or(0);
-        if self.total.get() >= self.total_max || held >= self.network_max {
+        let held_max = if network.is_loopback() { self.loopback_max } else { self.network_max };
+        if self.total.get() >= self.total_max || held >= held_max {
             return None;
         }
         networks.insert(network, held + 1);
@@ -276,7 +307,7 @@ mod tests {
     fn a_peak_that_is_over_is_seen_once() {
         let mut settings = Settings::new(HTTP_OPEN_FILES_PER_CONNECTION * HTTP_CONNECTIONS_MAX);
         settings.connections_per_network_max = settings.connections_max;
-        let census = Rc::new(Census::new(&settings));
+        let census = Rc::new(Census::of_connections(&settings));
         let seat = || census.seat(IpAddr::from([192, 0, 2, 1])).unwrap();
         let mut seats: Vec<_> = (0..HTTP_CONNECTIONS_PEAK_MIN - 1).map(|_| seat()).collect();
         seats.clear();

@@ -6,11 +6,13 @@
 //! | `bind` | the socket of an address |
 //! | [`listener`] | accepting, the caps on connections, the graceful stop |
 //! | `conn` | one connection: its socket under hyper, its time-outs, request in, response out |
+//! | [`feed`] | responses without an end, on a socket that hyper has left |
 //! | [`request`], [`response`], [`body`] | our own types: hyper's stop at this door |
+//! | [`multipart`] | forms with files, read piece by piece |
 //! | [`router`] | a table of method, pattern and whatever the caller puts beside them |
 //!
 //! The handler is called with the head of a request, reads as much of the body as it wants to pay
-//! for, and returns a whole response; all are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
+//! for, and returns a response: whole, or a feed; all are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
 //!
 //! Absent: any word of the domain (the caller decides what a status means and what an error body
 //! looks like), TLS, HTTP/2, compression.
@@ -18,13 +20,16 @@
 mod bind;
 pub mod body;
 mod conn;
+pub mod feed;
 pub mod listener;
+pub mod multipart;
 pub mod request;
 pub mod response;
 pub mod router;
 
 pub use bind::bind;
 pub use body::{Body, BodyError};
+pub use feed::{Feed, Octets};
 pub use listener::{Handler, Settings, serve};
 pub use request::{Method, Request};
 pub use response::Response;

@@ -118,6 +118,19 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// All header fields in the order sent, their names in lower case; octets that are not UTF-8
+    /// become U+FFFD.
+    pub fn header_fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let fields = self.headers.iter();
+        fields.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+    }
+
+    /// All query parameters in the order sent, decoded. What cannot be decoded is left out.
+    pub fn query_fields(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        pairs(self.query.as_bytes())
+            .filter_map(|(key, value)| Some((decode(key, b'+')?, decode(value, b'+')?)))
+    }
+
     /// The same for the last value: what the nearest proxy has written.
     #[must_use]
     pub fn last_header(&self, name: &str) -> Option<&str> {

@@ -14,6 +14,8 @@ use crate::limits::HTTP_BODY_SMALL_BYTES_MAX;
 /// Nothing in these tests takes so long unless it hangs.
 const HANG: Duration = Duration::from_secs(20);
 
+mod feeds;
+
 fn settings() -> Settings {
     Settings {
         head: Duration::from_millis(200),

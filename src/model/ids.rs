@@ -15,6 +15,12 @@ pub fn token_key() -> String {
     random_text(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 50)
 }
 
+/// `[a-zA-Z0-9]{40}`: the id of a realtime client.
+#[must_use]
+pub fn client_id() -> String {
+    random_text(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 40)
+}
+
 /// The id of a field: its type and the CRC-32 (IEEE) of its name.
 #[must_use]
 pub fn field_id(kind: &str, name: &str) -> String {

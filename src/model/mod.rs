@@ -7,6 +7,7 @@ pub mod collection;
 pub mod cron;
 pub mod date;
 pub mod email;
+pub mod event;
 pub mod field;
 pub mod field_error;
 pub mod filter;
@@ -19,8 +20,9 @@ pub mod settings;
 pub mod value;
 
 pub use collection::{Collection, Field, FieldKind, Kind};
+pub use event::{Action, RecordEvent};
 pub use field_error::FieldError;
-pub use record::{JsonPath, ListQuery, Page, Record, Sort, SortKey};
+pub use record::{Page, Paging, Record};
 pub use schema::Schema;
 pub use settings::Settings;
 pub use value::Value;

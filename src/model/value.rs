@@ -57,6 +57,19 @@ impl Value {
         }
     }
 
+    /// About as many octets as it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Number(_) => 0,
+                Self::Text(text) | Self::Json(text) => text.len(),
+                Self::List(items) => {
+                    items.iter().map(|item| size_of::<String>() + item.len()).sum()
+                }
+            }
+    }
+
     /// As JSON. A whole number prints without a fraction (`30`, not `30.0`); a `Json` text that
     /// does not parse (made by other software) becomes a JSON string.
     #[must_use]

@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 pub use self::progress::Progress;
 use self::stage::{Stage, make_file, make_folder};
 use self::tree::{Entry, walk};
-use crate::files::sealed::{FilesKey, seal};
+use crate::files::sealed::{FilesKey, seal, unseal};
 use crate::limits::MOVE_SLACK_BYTES;
-use crate::store::{self, KeyPlace, KeySource, MoveError, PlainDatabases, SettingsKey};
+use crate::store::{self, Exporting, KeyPlace, KeySource, MoveError, PlainDatabases, SettingsKey};
 
 /// Where PocketBase keeps uploaded files.
 const STORAGE_NAME: &str = "storage";
@@ -92,12 +92,7 @@ pub fn import(
     stage::check_empty(dir)?;
     let databases = PlainDatabases::look(source)?;
     let storage = source.join(STORAGE_NAME);
-    let mut files_bytes = 0;
-    walk(&storage, &mut |entry| {
-        files_bytes += entry.bytes;
-        Ok(())
-    })?;
-    let bytes = databases.bytes() + files_bytes;
+    let bytes = databases.bytes() + files_bytes(&storage)?;
 
     let stage = Stage::new(dir, "importing")?;
     if stage.path().starts_with(source) {
@@ -116,6 +111,40 @@ pub fn import(
     stage.finish()?;
     imported.keep();
     Ok(Imported { key_place, files_count, not_taken })
+}
+
+/// Makes the plain directory `target` from the encrypted `dir`, which no server may use meanwhile.
+///
+/// # Errors
+/// What stood in the way; there is no `target` then, as before.
+pub fn export(
+    dir: &Path,
+    target: &Path,
+    key: &KeySource,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let target = &std::path::absolute(target).map_err(file_error("find", target))?;
+    stage::check_absent(target)?;
+    let exporting = Exporting::open(dir, key)?;
+    let storage = fs::canonicalize(dir).map_err(file_error("find", dir))?.join(STORAGE_NAME);
+    let bytes = exporting.bytes()? + files_bytes(&storage)?;
+
+    let stage = Stage::new(target, "exporting")?;
+    check_space(stage.path(), bytes)?;
+    progress.start(bytes);
+    exporting.export(stage.path(), &mut |bytes| progress.add(bytes))?;
+    unseal_files(&storage, &stage.path().join(STORAGE_NAME), &exporting.files_key, progress)?;
+    stage.finish()
+}
+
+/// Octets of all files below `storage`.
+fn files_bytes(storage: &Path) -> Result<u64, Error> {
+    let mut bytes = 0;
+    walk(storage, &mut |entry| {
+        bytes += entry.bytes;
+        Ok(())
+    })?;
+    Ok(bytes)
 }
 
 /// Seals all files below `storage` into `target`. Their number.
@@ -138,6 +167,23 @@ fn seal_files(
         Ok(())
     })?;
     Ok(count)
+}
+
+/// The reverse of [`seal_files`].
+fn unseal_files(
+    storage: &Path,
+    target: &Path,
+    key: &FilesKey,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    walk(storage, &mut |Entry { name, path, file, bytes }| {
+        let mut plain = BufWriter::new(make_in_folders(&target.join(path))?);
+        unseal(key, name, file, &mut plain)
+            .and_then(|_| plain.into_inner().map(drop).map_err(io::Error::from))
+            .map_err(file_error("unseal", &storage.join(path)))?;
+        progress.add(bytes);
+        Ok(())
+    })
 }
 
 /// Makes a file of the stage and the folders that it lies in.

@@ -117,6 +117,18 @@ pub(super) fn check_empty(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether there is nothing at `target` yet.
+pub(super) fn check_absent(target: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(target) {
+        Ok(_) => {
+            let problem = "it exists; give a name that does not";
+            Err(Error::Target { path: target.to_owned(), problem })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(file_error("read", target)(error)),
+    }
+}
+
 /// Makes a folder, 0700, and those that it lies in.
 pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);

@@ -1,9 +1,13 @@
 //! A page of a collection's records.
 
-use super::{Access, Refused, access};
-use crate::auth::Identity;
-use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, SORT_KEY_BYTES_MAX, SORT_KEYS_MAX};
-use crate::model::{Collection, ListQuery, Page, Sort};
+use std::sync::Arc;
+
+use super::{Refused, rules};
+use crate::limits::{
+    FILTER_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, SORT_KEY_BYTES_MAX, SORT_KEYS_MAX,
+};
+use crate::model::filter::{FilterError, Plan, RequestInfo, Resolver, Speaker, parse};
+use crate::model::{Collection, Page, Paging};
 use crate::store::Reader;
 
 /// The parameters of a list as a client wrote them; `None` or empty = not given.
@@ -17,19 +21,8 @@ pub struct Params {
     pub skip_total: Option<String>,
     /// Keys with commas between.
     pub sort: Option<String>,
-    /// Not read yet: anything but an empty one is refused.
+    /// PocketBase's filter language.
     pub filter: Option<String>,
-}
-
-/// Which page is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paging {
-    /// Counted from 1.
-    pub page: u64,
-    /// 1 to [`PAGE_ITEMS_MAX`].
-    pub per_page: u64,
-    /// Do not count.
-    pub skip_total: bool,
 }
 
 impl Params {
@@ -97,42 +90,56 @@ impl Params {
     }
 }
 
-/// The page that `params` ask for, as far as `caller` may see it.
+/// What only superusers may write in a filter or a sort key.
+const SUPERUSERS_WORDS: [&str; 2] = ["@collection.", "@request."];
+
+/// The page that `params` ask for, as far as the caller may see it: the list rule is a filter like
+/// the client's own.
 ///
 /// # Errors
-/// See [`Refused`].
+/// See [`Refused`]; a filter or a sort key that means nothing here is [`Refused::BadParameter`].
 pub fn list(
     reader: &Reader<'_>,
-    collection: &Collection,
-    caller: Option<&Identity>,
+    collection: &Arc<Collection>,
+    info: &RequestInfo,
     params: &Params,
 ) -> Result<Page, Refused> {
-    let access = access(collection.list_rule.as_deref(), caller)?;
+    let gate = rules::gate(collection.list_rule.as_deref(), info)?;
+    let given = [&params.filter, &params.sort].into_iter().flatten();
+    for word in SUPERUSERS_WORDS {
+        if !info.is_superuser() && given.clone().any(|text| text.contains(word)) {
+            return Err(Refused::SuperusersWord(word));
+        }
+    }
     let paging = params.paging()?;
-    params.check_filter()?;
-    let keys = params.sort_keys()?;
-    let sort = match params.sort.as_deref() {
-        Some(text) if !keys.is_empty() => {
-            Sort::parse_list(collection, text).map_err(|_| Refused::BadParameter("sort"))?
+    let schema = Arc::clone(reader.schema());
+    let plan = rules::start(&schema, collection, gate, info)
+        .inspect_err(|error| {
+            log::warn!("cannot resolve a rule collection={} error={error}", collection.name);
+        })
+        .map_err(|_| Refused::BadParameter("filter"))
+        .and_then(|resolver| plan(resolver, info, params))?;
+    Ok(reader.list(&plan, paging)?)
+}
+
+/// Adds what the client asks for.
+fn plan(mut resolver: Resolver<'_>, info: &RequestInfo, params: &Params) -> Result<Plan, Refused> {
+    let speaker = if info.is_superuser() { Speaker::Trusted } else { Speaker::Client };
+    let bad = |name| {
+        move |error: FilterError| {
+            log::debug!("bad list parameter name={name} error={error}");
+            Refused::BadParameter(name)
         }
-        _ => Vec::new(),
     };
-    let is_superuser = caller.is_some_and(Identity::is_superuser);
-    let is_hidden = |sort: &Sort| match sort.key {
-        crate::model::SortKey::Field(index) | crate::model::SortKey::Json(index, _) => {
-            collection.fields.get(index).is_none_or(|field| field.hidden)
+    if let Some(filter) = params.filter.as_deref().filter(|filter| !filter.is_empty()) {
+        if filter.len() > FILTER_BYTES_MAX {
+            return Err(Refused::BadParameter("filter"));
         }
-        crate::model::SortKey::Rowid | crate::model::SortKey::Random => false,
-    };
-    if !is_superuser && sort.iter().any(is_hidden) {
-        return Err(Refused::BadParameter("sort"));
+        let filter = parse(filter).map_err(bad("filter"))?;
+        resolver.filter(&filter, speaker).map_err(bad("filter"))?;
     }
-    let Paging { page, per_page, skip_total } = paging;
-    if access == Access::Nothing {
-        let total = (!skip_total).then_some(0);
-        return Ok(Page { page, per_page, total, items: Vec::new() });
-    }
-    Ok(reader.list(collection, &ListQuery { page, per_page, skip_total, sort })?)
+    resolver.sort(params.sort.as_deref().unwrap_or_default(), speaker).map_err(bad("sort"))?;
+    resolver.finish().map_err(bad("filter"))
 }
 
 #[cfg(test)]

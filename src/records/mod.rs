@@ -8,6 +8,7 @@
 //! | [`account`] | what an auth collection asks of a write, and what hangs on its records |
 //! | [`validate`] | what the fields refuse, and what only the database can tell |
 //! | [`save`] | one row written: dates, unique indexes, DNS, the event |
+//! | [`rules`] | who may see and write which record |
 //! | [`zonefile`] | zones as a whole: import, export, list and check |
 //! | [`dns`] | what a write to `coredns_records` means for DNS |
 //!
@@ -15,14 +16,14 @@
 //! and what is written belong to one state of the database. [`create()`], [`update()`] and
 //! [`delete()`] are the only ways to write a record, whoever asks.
 //!
-//! Absent so far: rules other than "superusers only" and "everybody" (whoever is no superuser sees
-//! nothing through any other rule), filters, and new files.
+//! Absent so far: writing under rules other than "superusers only" and "everybody", and new files.
 
 pub mod account;
 pub mod create;
 pub mod delete;
 pub mod dns;
 pub mod list;
+pub mod rules;
 mod save;
 pub mod submission;
 pub mod update;
@@ -63,6 +64,9 @@ pub enum Refused {
     /// What PocketBase does and this server does not yet: a sentence for the client.
     #[error("{0}")]
     NotYet(&'static str),
+    /// A filter or a sort key of a client has a word that is a superuser's.
+    #[error("only superusers can filter by {0}")]
+    SuperusersWord(&'static str),
     /// The record cannot go: a sentence for the client.
     #[error("{0}")]
     Kept(&'static str),

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use super::submission::{Hashing, Submission, Work};
 use super::{Refused, account, dns, row_of, stored, take_row};
 use crate::clock;
-use crate::model::{Collection, Field, FieldKind, Record, Value};
-use crate::publish::{Action, Event, RecordEvent};
+use crate::model::{Action, Collection, Field, FieldKind, Record, RecordEvent, Value};
+use crate::publish::Event;
 use crate::rr::gate;
 use crate::store::{StoreError, Tx};
 

@@ -19,7 +19,7 @@ pub(super) struct World {
     opened: Option<store::Opened<Event>>,
     /// What the events made.
     pub(super) zones: Zones,
-    /// How many events came.
+    /// How many events came that are about zones.
     pub(super) events: usize,
 }
 
@@ -52,7 +52,8 @@ impl World {
             };
             smol::future::zip(store.write(work), publish).await
         });
-        self.events += events.len();
+        let is_of_zones = |event: &&Event| !matches!(event, Event::Record(_) | Event::Records(_));
+        self.events += events.iter().filter(is_of_zones).count();
         events.into_iter().for_each(|event| drop(publish::apply(&mut self.zones, event)));
         result
     }

@@ -1,22 +1,21 @@
 //! One record.
 
-use super::{Access, Refused, access};
-use crate::auth::Identity;
+use std::sync::Arc;
+
+use super::{Refused, rules};
+use crate::model::filter::RequestInfo;
 use crate::model::{Collection, Record};
 use crate::store::Reader;
 
-/// The record with this id, as far as `caller` may see it.
+/// The record with this id, as far as the caller may see it.
 ///
 /// # Errors
 /// See [`Refused`].
 pub fn view(
     reader: &Reader<'_>,
-    collection: &Collection,
-    caller: Option<&Identity>,
+    collection: &Arc<Collection>,
+    info: &RequestInfo,
     id: &str,
 ) -> Result<Record, Refused> {
-    match access(collection.view_rule.as_deref(), caller)? {
-        Access::All => reader.record_by_id(collection, id)?.ok_or(Refused::NotFound),
-        Access::Nothing => Err(Refused::NotFound),
-    }
+    rules::find(reader, collection, collection.view_rule.as_deref(), info, id)
 }

@@ -368,3 +368,76 @@ fn run(connection: &Connection, sql: &str) -> Result<(), CopyError> {
 fn failed(action: &'static str, name: &str) -> impl FnOnce(rusqlite::Error) -> CopyError {
     move |source| CopyError::Sqlite { action, name: name.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{CopyError, copy, count_steps};
+
+    /// Copies a database that `sql` makes; also how many steps were told of.
+    fn copied(sql: &str) -> (Result<Connection, CopyError>, u64) {
+        let [source, target] = [(); 2].map(|()| Connection::open_in_memory().unwrap());
+        source.execute_batch(sql).unwrap();
+        let mut steps = 0;
+        let result = copy(&source, &target, |count| steps += count);
+        (result.map(|()| target), steps)
+    }
+
+    fn value(db: &Connection, sql: &str) -> rusqlite::types::Value {
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn each_row_is_a_step_twice() {
+        let sql = "CREATE TABLE t (a); WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL
+                   SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO t SELECT i FROM n;";
+        let (target, steps) = copied(sql);
+        let target = target.unwrap();
+        assert_eq!((steps, count_steps(&target).unwrap()), (2000, 2000));
+        assert_eq!(value(&target, "SELECT sum(a) FROM t"), 500_500.into());
+    }
+
+    #[test]
+    fn our_own_additions_stay_behind() {
+        let sql = "CREATE TABLE _pocketdns_serials (zone); CREATE TABLE t (a);
+                   CREATE INDEX _Pocketdns_owner ON t (a); CREATE TABLE _pocketdn (a);";
+        let target = copied(sql).0.unwrap();
+        let names = value(&target, "SELECT group_concat(name) FROM sqlite_schema");
+        assert_eq!(names, "t,_pocketdn".to_owned().into());
+    }
+
+    #[test]
+    fn a_value_that_its_column_would_change_fails_the_copy() {
+        let sql = "CREATE TABLE t (a); INSERT INTO t VALUES ('x'), (12);
+                   PRAGMA writable_schema = ON;
+                   UPDATE sqlite_schema SET sql = 'CREATE TABLE t (a TEXT)';
+                   PRAGMA writable_schema = RESET;";
+        let error = copied(sql).0.unwrap_err();
+        assert!(matches!(&error, CopyError::Changed { table, row: 2 } if table == "t"), "{error}");
+    }
+
+    #[test]
+    fn text_that_is_no_utf_8_and_checks_that_no_longer_hold_are_kept() {
+        let sql = "CREATE TABLE t (a TEXT CHECK (a <> 'x')); PRAGMA ignore_check_constraints = ON;
+                   INSERT INTO t VALUES ('x'), (CAST(x'FF00FE' AS TEXT));";
+        let target = copied(sql).0.unwrap();
+        let octets = value(&target, "SELECT group_concat(hex(a)) FROM t");
+        assert_eq!(octets, "78,FF00FE".to_owned().into());
+        assert!(target.execute("INSERT INTO t VALUES ('x')", []).is_err(), "checked again");
+    }
+
+    #[test]
+    fn what_runs_by_itself_is_refused_by_name() {
+        for (sql, kind) in [
+            ("CREATE TRIGGER odd AFTER INSERT ON t BEGIN SELECT 1; END", "trigger"),
+            ("CREATE VIRTUAL TABLE odd USING fts5(a)", "virtual table"),
+        ] {
+            let error = copied(&format!("CREATE TABLE t (a); {sql};")).0.unwrap_err();
+            let expected = format!(
+                "it has the {kind} \"odd\", which pocketdns does not run: drop it there, then try again"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}

@@ -83,9 +83,11 @@ pub enum OpenError {
     /// `--encryptionEnv` and `--keyFile` together.
     #[error("--encryptionEnv and --keyFile exclude each other: give one of them")]
     TwoKeys,
-    /// `--encryptionEnv` names a variable that is not set, or is not text.
-    #[error("the environment variable {name} of --encryptionEnv {problem}: set it to the secret")]
+    /// A flag names a variable that is not set, or is not text.
+    #[error("the environment variable {name} of {flag} {problem}: set it to the secret")]
     EnvKey {
+        /// `--encryptionEnv`, for example.
+        flag: &'static str,
         /// The variable.
         name: String,
         /// What is wrong with it.
@@ -184,6 +186,12 @@ pub enum OpenError {
     Plaintext {
         /// The database.
         database: PathBuf,
+    },
+    /// There is no database where there must be one.
+    #[error("{} holds no database: give the directory of one with --dir", dir.display())]
+    NoDatabase {
+        /// What was given.
+        dir: PathBuf,
     },
     /// The database does not open with the key of its slot.
     #[error(

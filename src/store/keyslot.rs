@@ -27,7 +27,7 @@
 //! steps, a full disk for example, removes what this start had made, in the reverse order.
 //!
 //! Later starts only read: nothing here overwrites a key file or a slot that exists, and neither
-//! is made where a database exists.
+//! is made where a database exists. The exception is [`reseal`], when the operator exchanges the key.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -152,6 +152,24 @@ pub(super) fn create(
     let slot = seal(&data_key, &material, PBKDF2_ROUNDS);
     write_new(&slot_dir.join(SLOT_NAME), &slot, made)?;
     Ok(data_key)
+}
+
+/// Puts a slot that `source` opens in the place of the one that is there: a draft, fsync, rename,
+/// fsync of the folder. A kill leaves the old slot or the new one, and perhaps the draft. Needs the
+/// directory's lock.
+pub(super) fn reseal(dir: &Path, data_key: &Key, source: &KeySource) -> Result<(), OpenError> {
+    let path = dir.join(SLOT_NAME);
+    let Some(material) = Material::load(source, dir)? else {
+        let expected = key_file_beside(dir)?;
+        return Err(OpenError::MissingKey { dir: dir.to_owned(), expected });
+    };
+    let slot = seal(data_key, &material, PBKDF2_ROUNDS);
+    let draft = draft_of(&path);
+    if let Err(error) = write_draft(&draft, &slot).and_then(|()| fs::rename(&draft, &path)) {
+        fs::remove_file(&draft).ok();
+        return Err(file_error("replace", &path)(error));
+    }
+    sync_folder(&path)
 }
 
 /// Where the key lies, in words.
@@ -356,9 +374,7 @@ fn read_start(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, OpenErro
 
 /// Makes a file that did not exist, 0600, whole or not at all, and durable with its folder.
 fn write_new(path: &Path, bytes: &[u8], made: &mut Made) -> Result<(), OpenError> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
+    let draft = draft_of(path);
     let written = write_draft(&draft, bytes).and_then(|()| rename_new(&draft, path));
     if let Err(error) = written {
         fs::remove_file(&draft).ok();
@@ -366,6 +382,12 @@ fn write_new(path: &Path, bytes: &[u8], made: &mut Made) -> Result<(), OpenError
     }
     made.add(path.to_owned());
     sync_folder(path)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    draft.into()
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -30,6 +30,7 @@
 mod collections;
 mod copy;
 mod error;
+mod filter_sql;
 #[cfg(test)]
 mod fixture;
 mod keyslot;
@@ -49,10 +50,12 @@ use std::sync::Arc;
 pub use self::copy::CopyError;
 pub use self::error::{JobError, OpenError, StoreError};
 pub use self::keyslot::KeyPlace;
-pub use self::moving::{Imported, MoveError, PlainDatabases, SettingsKey, import};
+pub use self::moving::{
+    Exporting, Imported, MoveError, PlainDatabases, SettingsKey, import, rekey,
+};
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
-pub use self::secret::{KeySource, Secret, Subkeys, key_file_beside, key_source};
+pub use self::secret::{KeySource, Secret, Subkeys, from_variable, key_file_beside, key_source};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};
 

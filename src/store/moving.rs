@@ -2,6 +2,7 @@
 //! folder that everything is built in, is told in the room `moving`.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,9 @@ use super::collections::{self, LoadError};
 use super::copy::{self, CopyError};
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made};
 use super::open::{connect, create_database};
-use super::plain::{Source, distrust, write_fast};
+use super::plain::{self, Source, distrust, write_fast};
 use super::secret::{KEY_BYTES, Key, KeySource};
-use super::{OpenError, migrate};
+use super::{OpenError, StoreError, migrate, settings};
 
 /// Why data were not moved. Nothing that existed was changed.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,15 @@ pub enum MoveError {
         database: PathBuf,
         /// What is wrong, and what to do.
         problem: &'static str,
+    },
+    /// The settings are not what PocketBase writes.
+    #[error("cannot use the settings in {}: save them in PocketBase once", database.display())]
+    BadSettings {
+        /// The database.
+        database: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: StoreError,
     },
     /// A collection that we could not work with.
     #[error("{} has a collection that cannot be read ({problem})", database.display())]
@@ -232,6 +242,121 @@ pub fn import(
     Ok(Imported { key_place, files_key: keyslot::subkey(&data_key, "files"), made })
 }
 
+/// A data directory that no other process has open, to be read as a whole.
+pub struct Exporting {
+    dir: PathBuf,
+    database_key: Key,
+    /// For stored files.
+    pub files_key: Zeroizing<[u8; KEY_BYTES]>,
+    _lock: File,
+}
+
+impl Exporting {
+    /// Opens `dir` with its key and takes its lock.
+    ///
+    /// # Errors
+    /// It holds no database, the key does not open it, or a server runs on it.
+    pub fn open(dir: &Path, key: &KeySource) -> Result<Self, MoveError> {
+        let (opened, lock) = open_slot(dir, key)?;
+        let real = fs::canonicalize(dir);
+        let real = real.map_err(|source| MoveError::File {
+            action: "find",
+            path: dir.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            dir: real,
+            database_key: keyslot::subkey(&opened.data_key, "database"),
+            files_key: keyslot::subkey(&opened.data_key, "files"),
+            _lock: lock,
+        })
+    }
+
+    /// Octets of the databases and what their WALs may add.
+    ///
+    /// # Errors
+    /// They cannot be looked at.
+    pub fn bytes(&self) -> Result<u64, MoveError> {
+        self.databases()?.iter().map(|(_, path)| bytes_of(path)).sum()
+    }
+
+    /// Copies the databases, without what is ours, into new plain ones in the folder `stage`.
+    /// `progress` as in [`import`]; the sum is [`Self::bytes`].
+    ///
+    /// # Errors
+    /// What stood in the way. `stage` is to be thrown away then.
+    pub fn export(&self, stage: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), MoveError> {
+        for (name, path) in self.databases()? {
+            let bytes = bytes_of(&path)?;
+            let encrypted = connect(&path, &self.database_key)?;
+            let plain_path = stage.join(name);
+            let plain = plain::create(&plain_path)?;
+            copy_all(&encrypted, &plain, &path, bytes, progress)?;
+            plain.close().map_err(|(_, source)| failed("close", &plain_path)(source))?;
+        }
+        Ok(())
+    }
+
+    /// The log's database may be missing: the first start after an import makes it.
+    fn databases(&self) -> Result<Vec<(&'static str, PathBuf)>, MoveError> {
+        let mut found = Vec::new();
+        for name in DATABASE_NAMES {
+            let path = self.dir.join(name);
+            if bytes_of(&path)? > 0 {
+                found.push((name, path));
+            }
+        }
+        if found.first().is_none_or(|(name, _)| *name != DATABASE_NAMES[0]) {
+            return Err(OpenError::NoDatabase { dir: self.dir.clone() }.into());
+        }
+        Ok(found)
+    }
+}
+
+/// Octets of a database and its WAL; 0 for what is not there.
+fn bytes_of(database: &Path) -> Result<u64, MoveError> {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    let mut bytes = 0;
+    for path in [database, Path::new(&wal)] {
+        bytes += match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(source) => {
+                return Err(MoveError::File { action: "read", path: path.to_owned(), source });
+            }
+        };
+    }
+    Ok(bytes)
+}
+
+/// Seals the data key of `dir` with the key `new` in place of `old`: the new slot is durable under
+/// another name, then takes the old one's place. Whoever has a copy of the old slot and the old key
+/// still has the data key, which stays the same.
+///
+/// # Errors
+/// A key that cannot be read or does not open `dir`, or a server that runs on it. The old slot is
+/// as it was, or, where only the last fsync failed, the new one is in its place.
+pub fn rekey(dir: &Path, old: &KeySource, new: &KeySource) -> Result<(), OpenError> {
+    let (opened, _lock) = open_slot(dir, old)?;
+    keyslot::reseal(dir, &opened.data_key, new)
+}
+
+/// Opens the slot of `dir`, which no server may use meanwhile.
+fn open_slot(dir: &Path, key: &KeySource) -> Result<(keyslot::Opened, File), OpenError> {
+    let no_database = || OpenError::NoDatabase { dir: dir.to_owned() };
+    let Found::DataKey(seen) = keyslot::look(dir, key)? else { return Err(no_database()) };
+    let (lock, mut made) = super::open::lock(dir)?;
+    made.keep();
+    if seen.is_current(dir)? {
+        return Ok((seen, lock));
+    }
+    match keyslot::look(dir, key)? {
+        Found::DataKey(opened) => Ok((opened, lock)),
+        Found::Nothing(_) => Err(no_database()),
+    }
+}
+
 /// Makes an encrypted database without tables.
 fn create_encrypted(path: &Path, key: &Key) -> Result<Connection, MoveError> {
     create_database(path, &mut Made::kept())?;
@@ -335,6 +460,8 @@ fn check_opens(path: &Path, key: &Key, database: &Path) -> Result<(), MoveError>
         let problem = "the collection _superusers is missing".to_owned();
         return Err(MoveError::Collection { database: database.to_owned(), problem });
     }
+    settings::load(&trial)
+        .map_err(|source| MoveError::BadSettings { database: database.to_owned(), source })?;
     trial.rollback().map_err(failed("open", database))
 }
 

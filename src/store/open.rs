@@ -138,7 +138,7 @@ fn open_found<E: Send + 'static>(
 
 /// Makes the directory when it is absent and takes its lock, which lasts as long as the file is
 /// open.
-fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
+pub(super) fn lock(dir: &Path) -> Result<(File, Made), OpenError> {
     let mut made = Made::default();
     let absent: Vec<_> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in absent.into_iter().rev() {

@@ -117,7 +117,9 @@ impl Source {
         let mut rows = statement.query([]).map_err(failed)?;
         let mut problems = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
-            problems.push(row.get::<_, String>(0).map_err(failed)?);
+            let problem: String = row.get(0).map_err(failed)?;
+            // They name what is in the file, and may have lines.
+            problems.push(problem.replace(char::is_control, " "));
         }
         if problems == ["ok"] {
             return Ok(());
@@ -149,6 +151,30 @@ pub(super) fn write_fast(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{DATABASE_CACHE_LARGE_KIB};"
     ))
+}
+
+/// Makes a plain database, 0600, and opens it for [`super::copy::copy`].
+pub(super) fn create(path: &Path) -> Result<Connection, MoveError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| MoveError::File { action: "create", path: path.to_owned(), source })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        write_fast(&connection)?;
+        distrust(&connection)?;
+        Ok(connection)
+    };
+    open().map_err(|source| MoveError::Sqlite {
+        action: "create",
+        database: path.to_owned(),
+        source,
+    })
 }
 
 /// What is at `path` itself, which must be a file; `None` when there is nothing.

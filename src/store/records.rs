@@ -13,12 +13,12 @@ use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::collections::quoted;
 use super::error::sqlite;
-use super::{Reader, StoreError, Tx};
+use super::{Reader, StoreError, Tx, filter_sql};
 use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
-use crate::model::{
-    Collection, Field, FieldKind, Kind, ListQuery, Page, Record, Sort, SortKey, Value, ids, value,
-};
+use crate::model::filter::Plan;
+use crate::model::filter::datum::Datum;
+use crate::model::{Collection, Field, FieldKind, Kind, Page, Paging, Record, Value, ids, value};
 
 /// The collection of superusers.
 const SUPERUSERS: &str = "_superusers";
@@ -134,35 +134,101 @@ impl Reader<'_> {
             .map_err(sqlite("find records"))
     }
 
-    /// A page of the collection's records.
+    /// A page of the records that a plan finds.
     ///
     /// # Errors
-    /// The database failed.
-    pub fn list(&self, collection: &Collection, query: &ListQuery) -> Result<Page, StoreError> {
-        let page = query.page.max(1);
-        let per_page = match query.per_page {
+    /// The database failed, or the statement is beyond SQLite's limits.
+    pub fn list(&self, plan: &Plan, paging: Paging) -> Result<Page, StoreError> {
+        let page = paging.page.max(1);
+        let per_page = match paging.per_page {
             0 => LIST_PER_PAGE_DEFAULT,
             asked => asked.min(LIST_PER_PAGE_MAX),
         };
-        let offset = i64::try_from((page - 1).saturating_mul(per_page)).unwrap_or(i64::MAX);
-        let sql = format!(
-            "SELECT {} FROM {}{} LIMIT ?1 OFFSET ?2",
-            columns(collection),
-            quoted(&collection.name),
-            order_by(collection, &query.sort)
-        );
-        let items = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                let limit = i64::try_from(per_page).unwrap_or(i64::MAX);
-                let rows =
-                    statement.query_map(params![limit, offset], |row| read(collection, row))?;
-                rows.collect()
+        let before = (page - 1).saturating_mul(per_page);
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let sql = filter_sql::select(plan, signed(per_page), signed(before));
+        let mut items = Vec::new();
+        self.rows(&sql, |row| {
+            items.push(read(&plan.collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("list records"))?;
+        let found = items.len() as u64;
+        let total = if paging.skip_total {
+            None
+        } else if found < per_page && (found > 0 || page == 1) {
+            // The last page says how many there are.
+            Some(before + found)
+        } else {
+            let mut total = 0;
+            self.rows(&filter_sql::count(plan), |row| {
+                total = row.get::<_, i64>(0)?;
+                Ok(())
             })
-            .map_err(sqlite("list records"))?;
-        let total = if query.skip_total { None } else { Some(self.count(collection)?) };
+            .map_err(sqlite("count records"))?;
+            Some(total.unsigned_abs())
+        };
         Ok(Page { page, per_page, total, items })
+    }
+
+    /// The record with this id, if the plan finds it.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn find(&self, plan: &Plan, id: &str) -> Result<Option<Record>, StoreError> {
+        let mut found = None;
+        self.rows(&filter_sql::one(plan, id), |row| {
+            found = Some(read(&plan.collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("read a record"))?;
+        Ok(found)
+    }
+
+    /// Those of these ids whose records the plan finds.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn find_ids(&self, plan: &Plan, ids: &[&str]) -> Result<Vec<String>, StoreError> {
+        let ids = serde_json::Value::from(ids).to_string();
+        let mut found = Vec::new();
+        self.rows(&filter_sql::among(plan, &ids), |row| {
+            found.push(row.get(0)?);
+            Ok(())
+        })
+        .map_err(sqlite("read ids"))?;
+        Ok(found)
+    }
+
+    /// Whether the plan would find this record, which is not stored.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn finds_new(&self, plan: &Plan, record: &Record) -> Result<bool, StoreError> {
+        let values = plan.collection.fields.iter().zip(&record.values);
+        // Without a column's type: a parameter stays what it is.
+        let values = values.map(|(_, value)| Datum::plain(value)).collect();
+        let mut is_found = false;
+        self.rows(&filter_sql::for_new(plan, values), |_| {
+            is_found = true;
+            Ok(())
+        })
+        .map_err(sqlite("judge a record"))?;
+        Ok(is_found)
+    }
+
+    fn rows(
+        &self,
+        sql: &filter_sql::Sql,
+        mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(&sql.text)?;
+        sql.bind(&mut statement)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            each(row)?;
+        }
+        Ok(())
     }
 
     /// How many records the collection has.
@@ -395,30 +461,6 @@ fn columns(collection: &Collection) -> String {
     names.join(",")
 }
 
-fn order_by(collection: &Collection, sort: &[Sort]) -> String {
-    let keys: Vec<_> = sort
-        .iter()
-        .filter_map(|sort| {
-            let direction = if sort.descending { "DESC" } else { "ASC" };
-            Some(match &sort.key {
-                SortKey::Random => "RANDOM()".to_owned(),
-                SortKey::Rowid => format!("_rowid_ {direction}"),
-                SortKey::Field(at) => {
-                    format!("{} {direction}", quoted(&collection.fields.get(*at)?.name))
-                }
-                // What is no JSON has nothing on any path. The path has no character to escape.
-                SortKey::Json(at, path) => {
-                    let (column, path) = (quoted(&collection.fields.get(*at)?.name), path.as_str());
-                    format!(
-                        "(CASE WHEN json_valid({column}) THEN json_extract({column}, '{path}') END) {direction}"
-                    )
-                }
-            })
-        })
-        .collect();
-    if keys.is_empty() { String::new() } else { format!(" ORDER BY {}", keys.join(", ")) }
-}
-
 /// Whether a unique index tells `A` from `a`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
@@ -521,7 +563,10 @@ mod tests {
     use rusqlite::types::ValueRef;
 
     use super::{Case, unique_index, value_of};
-    use crate::model::{Collection, Field, FieldKind, ListQuery, Record, Sort, SortKey, Value};
+    use crate::model::filter::Plan;
+    use crate::model::filter::datum::Affinity;
+    use crate::model::filter::plan::{Column, Expr, Key, Order, RECORD};
+    use crate::model::{Collection, Field, FieldKind, Paging, Record, Value};
     use crate::store::fixture::{dns_record, in_memory};
     use crate::store::writer::Tx;
     use crate::store::{StoreError, collections};
@@ -540,9 +585,10 @@ mod tests {
         Field::from_json(&json).unwrap()
     }
 
-    fn ids(tx: &Tx<'_, ()>, collection: &Collection, query: &ListQuery) -> Vec<String> {
-        let items = tx.list(collection, query).unwrap().items;
-        items.iter().map(|record| record.text(collection, "name").to_owned()).collect()
+    fn names(tx: &Tx<'_, ()>, plan: &Plan, page: u64, per_page: u64) -> Vec<String> {
+        let paging = Paging { page, per_page, skip_total: false };
+        let items = tx.list(plan, paging).unwrap().items;
+        items.iter().map(|record| record.text(&plan.collection, "name").to_owned()).collect()
     }
 
     #[test]
@@ -615,28 +661,30 @@ mod tests {
             for name in ["c", "a", "b", "e", "d"] {
                 tx.insert(&dns, &dns_record(&dns, "example.com.", name, "x")).unwrap();
             }
-            let by_name =
-                Sort { key: SortKey::Field(dns.field_index("name").unwrap()), descending: false };
-            let mut query =
-                ListQuery { page: 0, per_page: 2, skip_total: false, sort: vec![by_name] };
-            assert_eq!(ids(tx, &dns, &query), ["a", "b"]);
-            query.page = 3;
-            assert_eq!(ids(tx, &dns, &query), ["e"]);
-            let page = tx.list(&dns, &query).unwrap();
-            assert_eq!((page.page, page.per_page, page.total), (3, 2, Some(5)));
-            query =
-                ListQuery { page: u64::MAX, per_page: u64::MAX, skip_total: true, sort: vec![] };
-            let page = tx.list(&dns, &query).unwrap();
-            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
-            query = ListQuery {
-                page: 1,
-                per_page: 0,
-                skip_total: true,
-                sort: vec![Sort { key: SortKey::Rowid, descending: true }],
+            let column = Column {
+                slot: RECORD,
+                index: dns.field_index("name").unwrap(),
+                name: "name".into(),
+                affinity: Affinity::Text,
             };
-            assert_eq!(ids(tx, &dns, &query), ["d", "e", "b", "a", "c"]);
-            query.sort = vec![Sort { key: SortKey::Random, descending: true }];
-            assert_eq!(ids(tx, &dns, &query).len(), 5);
+            let by = |key, descending| Plan {
+                order: vec![Order { key, descending }],
+                ..Plan::all(dns.clone())
+            };
+            let by_name = by(Key::Expr(Expr::Column(column)), false);
+            assert_eq!(names(tx, &by_name, 0, 2), ["a", "b"]);
+            assert_eq!(names(tx, &by_name, 3, 2), ["e"]);
+            for (page, per_page, items) in [(3, 2, 1), (1, 5, 5), (9, 2, 0), (1, 1, 1)] {
+                let found = tx.list(&by_name, Paging { page, per_page, skip_total: false });
+                let found = found.unwrap();
+                assert_eq!((found.page, found.per_page), (page, per_page));
+                assert_eq!((found.items.len(), found.total), (items, Some(5)));
+            }
+            let far = Paging { page: u64::MAX, per_page: u64::MAX, skip_total: true };
+            let page = tx.list(&by_name, far).unwrap();
+            assert_eq!((page.items.len(), page.per_page, page.total), (0, 1000, None));
+            assert_eq!(names(tx, &by(Key::Rowid, true), 1, 0), ["d", "e", "b", "a", "c"]);
+            assert_eq!(names(tx, &by(Key::Random, true), 1, 0).len(), 5);
         });
     }
 

@@ -127,14 +127,7 @@ pub fn key_source(
 ) -> Result<KeySource, OpenError> {
     match (encryption_env, key_file) {
         (Some(_), Some(_)) => Err(OpenError::TwoKeys),
-        (Some(name), None) => {
-            let refuse = |problem| OpenError::EnvKey { name: name.to_owned(), problem };
-            let text = variable(name)
-                .ok_or_else(|| refuse("is not set"))?
-                .into_string()
-                .map_err(|_| refuse("is not valid UTF-8"))?;
-            Ok(KeySource::Env { name: name.to_owned(), secret: Secret::new(text) })
-        }
+        (Some(name), None) => from_variable("--encryptionEnv", name, variable),
         (None, Some(path)) => Ok(KeySource::File { path: path.to_owned() }),
         (None, None) => variable("CREDENTIALS_DIRECTORY").map_or(Ok(KeySource::Beside), |dir| {
             let path = Path::new(&dir).join(CREDENTIAL_NAME);
@@ -145,6 +138,23 @@ pub fn key_source(
             }
         }),
     }
+}
+
+/// The secret in the environment variable that `flag` names.
+///
+/// # Errors
+/// It is not set, or is not text.
+pub fn from_variable(
+    flag: &'static str,
+    name: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<KeySource, OpenError> {
+    let refuse = |problem| OpenError::EnvKey { flag, name: name.to_owned(), problem };
+    let text = variable(name)
+        .ok_or_else(|| refuse("is not set"))?
+        .into_string()
+        .map_err(|_| refuse("is not valid UTF-8"))?;
+    Ok(KeySource::Env { name: name.to_owned(), secret: Secret::new(text) })
 }
 
 /// The key file that belongs to `dir` when no other key was named: `<dir>.key`.

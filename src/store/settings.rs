@@ -1,6 +1,6 @@
 //! The row of `_params` that holds the settings, as PocketBase keeps it.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::error::sqlite;
 use super::{Reader, StoreError, Tx};
@@ -13,20 +13,7 @@ impl Reader<'_> {
     /// # Errors
     /// The database failed, or the row is not what PocketBase writes: encrypted, perhaps.
     pub fn settings(&self) -> Result<Settings, StoreError> {
-        let stored: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached("SELECT CAST(value AS BLOB) FROM _params WHERE id = 'settings'")
-            .and_then(|mut select| select.query_row([], |row| row.get(0)).optional())
-            .map_err(sqlite("read the settings"))?
-            .flatten();
-        let Some(stored) = stored else { return Ok(Settings::default()) };
-        let unreadable = |problem: String| StoreError::BadSettings { problem };
-        let stored =
-            serde_json::from_slice(&stored).map_err(|_| unreadable("it is no JSON".to_owned()))?;
-        // PocketBase's own default is what a row without the key means.
-        let mut pocketbase = Settings::default();
-        pocketbase.logs.min_level = 0;
-        pocketbase.merged(&stored).map_err(|mismatch| unreadable(mismatch.to_string()))
+        load(self.connection)
     }
 }
 
@@ -47,6 +34,23 @@ impl<E> Tx<'_, E> {
             .map(drop)
             .map_err(sqlite("store the settings"))
     }
+}
+
+/// [`Reader::settings`] on a connection.
+pub(super) fn load(connection: &Connection) -> Result<Settings, StoreError> {
+    let stored: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT CAST(value AS BLOB) FROM _params WHERE id = 'settings'")
+        .and_then(|mut select| select.query_row([], |row| row.get(0)).optional())
+        .map_err(sqlite("read the settings"))?
+        .flatten();
+    let Some(stored) = stored else { return Ok(Settings::default()) };
+    let unreadable = |problem: String| StoreError::BadSettings { problem };
+    let stored =
+        serde_json::from_slice(&stored).map_err(|_| unreadable("it is no JSON".to_owned()))?;
+    // PocketBase's own default is what a row without the key means.
+    let mut pocketbase = Settings::default();
+    pocketbase.logs.min_level = 0;
+    pocketbase.merged(&stored).map_err(|mismatch| unreadable(mismatch.to_string()))
 }
 
 #[cfg(test)]

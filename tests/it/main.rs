@@ -12,4 +12,5 @@ mod keys;
 mod load;
 mod moving;
 mod power;
+mod realtime;
 mod service;

@@ -8,13 +8,23 @@
 //! Absent: SQL, HTTP, and any decision about statuses; `records` makes those.
 
 pub mod ast;
+mod compare;
+pub mod datum;
 mod lex;
+mod macros;
+mod names;
 mod parse;
+pub mod path;
+pub mod plan;
 mod request;
+mod request_names;
+mod resolve;
 
 pub use ast::Filter;
 pub use parse::parse;
+pub use plan::Plan;
 pub use request::{Context, RequestInfo};
+pub use resolve::{Resolver, Speaker};
 
 /// What is wrong with a filter, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

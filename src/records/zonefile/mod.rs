@@ -10,12 +10,13 @@ mod plan;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::dns::{COLLECTION, borrowed};
 use crate::clock;
-use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX};
+use crate::limits::{CHECK_NAMED_MAX, IMPORT_SMALL_WRITES_MAX, REALTIME_IMPORT_EVENTS_MAX};
 use crate::masterfile;
-use crate::model::{Collection, Record, Value, ids};
+use crate::model::{Action, Collection, Record, RecordEvent, Value, ids};
 use crate::publish::{Event, Load, RefusedRow};
 use crate::rr::{Refusal, Row, RowRef, codec, gate};
 use crate::store::{Reader, StoreError, Tx};
@@ -181,15 +182,32 @@ fn write(
         return Err(StoreError::Collection { collection: COLLECTION.to_owned(), problem });
     };
     let now = clock::now_text();
+    let is_told = plan.write_count() <= REALTIME_IMPORT_EVENTS_MAX;
+    if !is_told {
+        tx.publish(Event::Records(Arc::clone(&collection)));
+    }
+    let tell = |tx: &mut Tx<'_, Event>, action, record, old: Option<Record>| {
+        let collection = Arc::clone(&collection);
+        let (record, old) = (Arc::new(record), old.map(Arc::new));
+        tx.publish(Event::Record(Box::new(RecordEvent { action, collection, record, old })));
+    };
     for id in &plan.removed {
+        let old = if is_told { tx.record_by_id(&collection, id)? } else { None };
         tx.delete(&collection, id)?;
+        if let Some(old) = old {
+            tell(tx, Action::Delete, old, None);
+        }
     }
     for Written { id, at, ttl } in &plan.changed {
         if let Some(rr) = records.get(*at)
             && let Some(mut record) = tx.record_by_id(&collection, id)?
         {
+            let old = is_told.then(|| record.clone());
             set_data(&collection, &mut record, rr, *ttl, &now);
             tx.update(&collection, &record)?;
+            if is_told {
+                tell(tx, Action::Update, record, old);
+            }
         }
     }
     for Written { id, at, ttl } in &plan.added {
@@ -203,6 +221,9 @@ fn write(
         set("created", now.clone());
         set_data(&collection, &mut record, rr, *ttl, &now);
         tx.insert(&collection, &record)?;
+        if is_told {
+            tell(tx, Action::Create, record, None);
+        }
     }
     Ok(())
 }

@@ -12,3 +12,4 @@ pub(crate) mod rest;
 pub(crate) mod rng;
 pub(crate) mod server;
 pub(crate) mod shell;
+pub(crate) mod sse;

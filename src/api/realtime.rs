@@ -1,0 +1,348 @@
+//! Realtime: events of records to whoever subscribed, as server-sent events.
+//!
+//! `GET` opens the stream, and its first event tells the client its id; `POST` with that id says
+//! what it listens to, and as whom. [`deliver`] is the other half: it decides once for each group
+//! of listeners whether they may see a change, and encodes it once for all who see the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::decode;
+use super::error::ApiError;
+use super::json::{self, Fields};
+use super::{State, caller, token_of};
+use crate::auth::{Identity, SUPERUSERS};
+use crate::http::request::form_fields;
+use crate::http::{Feed, Octets, Request, Response};
+use crate::limits::{
+    REALTIME_BODY_BYTES_INLINE_MAX, REALTIME_BODY_BYTES_MAX, REALTIME_ENCODE_BYTES_INLINE_MAX,
+    REALTIME_ID_CHARS_MAX, REALTIME_TOPIC_CHARS_MAX, REALTIME_TOPICS_MAX,
+};
+use crate::model::filter::RequestInfo;
+use crate::model::{FieldError, Kind, RecordEvent};
+use crate::realtime::{Auth, Delivery, Group, Scope, SubscribeError, Subscriber, Topic};
+
+/// `GET /api/realtime`
+pub(super) async fn connect(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
+    let subscriber = state.realtime.connect(request.real_ip);
+    let events = Box::new(Events::new(subscriber));
+    let mut response = Response::streaming(200, "text/event-stream", events);
+    response.push_header("Cache-Control", "no-store");
+    // nginx would keep the events back until it has a buffer full of them.
+    response.push_header("X-Accel-Buffering", "no");
+    Ok(response)
+}
+
+/// What a client gets: its messages as an event stream (WHATWG HTML §9.2.6). PocketBase writes no
+/// blank after a colon, and its clients read their own id from each event's.
+struct Events {
+    subscriber: Subscriber,
+    /// The line that begins each event.
+    id_line: Octets,
+    /// The rest of an event that was begun, last part first.
+    rest: [Option<Octets>; 2],
+}
+
+impl Events {
+    fn new(subscriber: Subscriber) -> Self {
+        let id = subscriber.id();
+        let id_line: Octets = Rc::new(format!("id:{id}\n").into_bytes());
+        let hello = format!("event:PB_CONNECT\ndata:{{\"clientId\":\"{id}\"}}\n\n");
+        let hello: Octets = Rc::new(hello.into_bytes());
+        let rest = [Some(hello), Some(Rc::clone(&id_line))];
+        Self { subscriber, id_line, rest }
+    }
+}
+
+impl Feed for Events {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Octets>> {
+        if let Some(part) = self.rest.iter_mut().rev().find_map(Option::take) {
+            return Poll::Ready(Some(part));
+        }
+        self.subscriber.poll_message(cx).map(|message| {
+            let (head, data) = message?;
+            self.rest = [Some(data), Some(head)];
+            Some(Rc::clone(&self.id_line))
+        })
+    }
+
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.subscriber.poll_cut(cx)
+    }
+}
+
+// ---- subscribing --------------------------------------------------------------------------
+
+/// What a client sends to subscribe.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Form {
+    #[serde(rename = "clientId")]
+    client_id: Option<String>,
+    subscriptions: Option<Vec<Option<String>>>,
+}
+
+impl Form {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            "clientId" => drop(self.client_id.get_or_insert(value)),
+            "subscriptions" => self.subscriptions.get_or_insert_default().push(Some(value)),
+            _ => {}
+        }
+    }
+
+    /// The client's id and its topics, or what is wrong with them.
+    fn finish(self) -> Result<(String, Vec<Topic>), Vec<FieldError>> {
+        let errors = self.check();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let texts = self.subscriptions.unwrap_or_default().into_iter().flatten();
+        Ok((self.client_id.unwrap_or_default(), texts.map(topic).collect()))
+    }
+
+    /// As PocketBase checks it.
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let client_id = self.client_id.as_deref().unwrap_or_default();
+        if client_id.is_empty() {
+            errors.push(FieldError::new("clientId", "validation_required", "Cannot be blank"));
+        } else if client_id.len() > REALTIME_ID_CHARS_MAX {
+            let message = format!("The length must be between 1 and {REALTIME_ID_CHARS_MAX}");
+            let error = FieldError::new("clientId", "validation_length_out_of_range", message);
+            errors.push(error.with("min", 1).with("max", REALTIME_ID_CHARS_MAX));
+        }
+        let too_long = |field: String, max: usize| {
+            let message = format!("The length must be no more than {max}");
+            let error = FieldError::new(field, "validation_length_too_long", message);
+            error.with("min", 0).with("max", max)
+        };
+        let topics = self.subscriptions.as_deref().unwrap_or_default();
+        if topics.len() > REALTIME_TOPICS_MAX {
+            errors.push(too_long("subscriptions".to_owned(), REALTIME_TOPICS_MAX));
+            return errors;
+        }
+        for (at, topic) in topics.iter().enumerate() {
+            if topic.as_ref().is_some_and(|topic| topic.len() > REALTIME_TOPIC_CHARS_MAX) {
+                errors.push(too_long(format!("subscriptions.{at}"), REALTIME_TOPIC_CHARS_MAX));
+            }
+        }
+        errors
+    }
+}
+
+/// `POST /api/realtime`
+pub(super) async fn subscribe(
+    state: Rc<State>,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let form = decode::long_members(
+        &mut request,
+        REALTIME_BODY_BYTES_MAX,
+        REALTIME_BODY_BYTES_INLINE_MAX,
+        Form::set,
+        Form::finish,
+    );
+    let (client_id, topics) = form.await?.map_err(|errors| {
+        let message = "Something went wrong while processing your request.";
+        ApiError::invalid(message, errors)
+    })?;
+    let (client_address, token) = (request.real_ip, token_of(&request));
+    let auth = loop {
+        // What is read on another thread may be withdrawn before it is back.
+        let mark = state.realtime.auth_changes();
+        let auth = match token.clone() {
+            Some(token) => state.store.read(move |reader| caller(reader, Some(&token))).await?,
+            None => None,
+        };
+        if state.realtime.auth_changes() == mark {
+            break auth;
+        }
+    };
+    let auth = auth.map(|Identity { collection, record }| Arc::new((collection, record)));
+    let subscribed = state.realtime.subscribe(&client_id, client_address, auth, topics);
+    subscribed.map_err(|error| match error {
+        SubscribeError::UnknownClient => ApiError::new(404, "Missing or invalid client id."),
+        SubscribeError::OtherAddress => ApiError::new(400, "Invalid realtime client."),
+        SubscribeError::OtherAuth => {
+            let message = "The current and the previous request authorization don't match.";
+            ApiError::new(403, message)
+        }
+        SubscribeError::NoRoom => {
+            ApiError::new(503, "Too many subscriptions at once, try again later.")
+        }
+    })?;
+    Ok(Response::empty(204))
+}
+
+/// A subscription with the options that it carries behind its `?`: `options={"query":{…},
+/// "headers":{…}}`, percent-encoded. Options that cannot be read are none.
+#[must_use]
+pub fn topic(text: String) -> Topic {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Options {
+        query: Option<BTreeMap<String, Json>>,
+        headers: Option<BTreeMap<String, Json>>,
+    }
+    let (before, _fragment) = text.split_once('#').unwrap_or((&text, ""));
+    let encoded = before.split_once('?').map_or("", |(_, query)| query);
+    let options = form_fields(encoded.as_bytes()).unwrap_or_default();
+    let options = options.into_iter().find(|(name, _)| name == "options");
+    let options: Options =
+        options.and_then(|(_, json)| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let texts = |members: Option<BTreeMap<String, Json>>| {
+        members.unwrap_or_default().into_iter().map(|(name, value)| (name, text_of(value)))
+    };
+    let query = texts(options.query).collect();
+    let headers = texts(options.headers);
+    let headers = headers.map(|(name, value)| (RequestInfo::header_key(&name), value)).collect();
+    Topic { text: text.into(), query, headers }
+}
+
+/// A value as Go's cast makes a text of it.
+fn text_of(value: Json) -> String {
+    match value {
+        Json::String(text) => text,
+        Json::Bool(truth) => truth.to_string(),
+        Json::Number(number) => number.to_string(),
+        Json::Null | Json::Array(_) | Json::Object(_) => String::new(),
+    }
+}
+
+// ---- events -------------------------------------------------------------------------------
+
+/// Delivers changes to those who listen, one after the other in commit order.
+pub async fn deliver(state: Rc<State>) -> Infallible {
+    loop {
+        let delivery = state.realtime.next().await;
+        loop {
+            let mark = state.realtime.subscriptions_mark();
+            deliver_once(&state, &delivery).await;
+            // Whoever changed places meanwhile may have been passed over.
+            if state.realtime.subscriptions_mark() == mark {
+                break;
+            }
+        }
+    }
+}
+
+/// Delivers a change to all groups that may see it and whose members did not hear of it yet.
+async fn deliver_once(state: &State, delivery: &Delivery) {
+    let mut encoded = Encoded::default();
+    for (group, scope) in state.realtime.groups(delivery) {
+        state.realtime.spend(1).await;
+        let auth = group.auth();
+        if !may_see(&delivery.event, scope, group.topic(), auth.as_ref()) {
+            continue;
+        }
+        let message = encoded.message(state, &delivery.event, &group, auth.as_ref()).await;
+        state.realtime.send(delivery, &group, (&message.0, &message.1)).await;
+    }
+}
+
+/// Whether somebody may see the record of a change through a topic.
+fn may_see(event: &RecordEvent, scope: Scope, topic: &Topic, auth: Option<&Auth>) -> bool {
+    let collection = &event.collection;
+    let rule = match scope {
+        Scope::One => &collection.view_rule,
+        Scope::All => &collection.list_rule,
+    };
+    // TODO(rules): without their evaluation, no record satisfies any other rule, or a filter.
+    let may = auth.is_some_and(|auth| auth.0.name == SUPERUSERS) || rule.as_deref() == Some("");
+    may && topic.query.get("filter").is_none_or(String::is_empty)
+}
+
+/// What was encoded of one change so far.
+#[derive(Default)]
+struct Encoded {
+    /// By the fields asked for, and by what a caller sees.
+    data: HashMap<(String, View), Octets>,
+    /// The last topic's part. Groups come by their topics.
+    head: Option<(Rc<Topic>, Octets)>,
+}
+
+/// What somebody sees of a record that others may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct View {
+    /// Hidden fields.
+    is_superuser: bool,
+    /// A mail address that is not for everybody.
+    shows_email: bool,
+}
+
+impl Encoded {
+    /// The two parts of a group's message.
+    async fn message(
+        &mut self,
+        state: &State,
+        event: &Arc<RecordEvent>,
+        group: &Group,
+        auth: Option<&Auth>,
+    ) -> (Octets, Octets) {
+        let topic = group.topic();
+        let head = match &self.head {
+            Some((of, head)) if Rc::ptr_eq(of, topic) => Rc::clone(head),
+            _ => {
+                let head = format!("event:{}\ndata:", one_line(&topic.text));
+                let head = state.realtime.hold(head.into_bytes());
+                self.head = Some((Rc::clone(topic), Rc::clone(&head)));
+                head
+            }
+        };
+        let fields = topic.query.get("fields").cloned().unwrap_or_default();
+        let key = (fields, View::of(event, auth));
+        if let Some(data) = self.data.get(&key) {
+            return (head, Rc::clone(data));
+        }
+        let caller = auth.map(|auth| {
+            let (collection, record) = &**auth;
+            Identity { collection: Arc::clone(collection), record: record.clone() }
+        });
+        let (told, fields) = (Arc::clone(event), Fields::parse_leniently(&key.0));
+        let encode = move || {
+            let mut data = json::event(
+                &told.collection,
+                caller.as_ref(),
+                &[],
+                &told.record,
+                told.action,
+                &fields,
+            );
+            data.push_str("\n\n");
+            data.into_bytes()
+        };
+        let data = if event.bytes() <= REALTIME_ENCODE_BYTES_INLINE_MAX {
+            encode()
+        } else {
+            smol::unblock(encode).await
+        };
+        let data = state.realtime.hold(data);
+        self.data.insert(key, Rc::clone(&data));
+        (head, data)
+    }
+}
+
+impl View {
+    fn of(event: &RecordEvent, auth: Option<&Auth>) -> Self {
+        let is_superuser = auth.is_some_and(|auth| auth.0.name == SUPERUSERS);
+        let is_own = auth.is_some_and(|auth| {
+            let (collection, record) = &**auth;
+            collection.id == event.collection.id
+                && record.id(collection) == event.record.id(&event.collection)
+        });
+        let is_auth = event.collection.kind == Kind::Auth;
+        Self { is_superuser, shows_email: is_auth && (is_superuser || is_own) }
+    }
+}
+
+/// The name of an event ends with its line: a topic that would go on behind it does not.
+fn one_line(topic: &str) -> &str {
+    topic.split(['\r', '\n']).next().unwrap_or_default()
+}

@@ -1,0 +1,4 @@
+//! Events of records to whoever listens.
+
+mod events;
+mod subscribe;
