@@ -267,6 +267,11 @@ pub const SUPERVISOR_PAUSE_MS: u64 = 100;
 pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
+/// The others are divided into so many parts.
+pub const OPEN_FILES_PARTS: usize = 5;
+/// Of which HTTP has so many, its connections and feeds together, and DNS over TCP the rest: with
+/// 20,000 files there may be ten thousand feeds and almost eight thousand of its connections.
+pub const HTTP_OPEN_FILES_PARTS: usize = 3;
 
 // ---- The control socket ------------------------------------------------------------------------
 

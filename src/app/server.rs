@@ -17,7 +17,9 @@ use crate::control::{self, Context};
 use crate::dns::querylog::QueryLog;
 use crate::dns::stats::Stats;
 use crate::dns::tcp;
-use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED};
+use crate::limits::{
+    DNS_TCP_CONNECTIONS_MAX, HTTP_OPEN_FILES_PARTS, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
+};
 use crate::publish::{Event, Live};
 use crate::store::Store;
 use crate::{api, http};
@@ -52,7 +54,9 @@ impl Server {
         let World { executor, store, live, passes } = world;
         let stats = Rc::new(Stats::default());
         let grants = tcp::Grants::for_connections(
-            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / 2).min(DNS_TCP_CONNECTIONS_MAX),
+            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / OPEN_FILES_PARTS
+                * (OPEN_FILES_PARTS - HTTP_OPEN_FILES_PARTS))
+                .min(DNS_TCP_CONNECTIONS_MAX),
         );
         let tcp = Rc::new(tcp::Server::new(grants, Rc::clone(&stats)));
         let query_log = Rc::new(QueryLog::default());

@@ -16,9 +16,9 @@ use super::collections::{self, LoadError};
 use super::copy::{self, CopyError};
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made};
 use super::open::{connect, create_database};
-use super::plain::{self, Source, distrust, write_fast};
+use super::plain::{self, Source, write_fast};
 use super::secret::{KEY_BYTES, Key, KeySource};
-use super::{OpenError, StoreError, migrate, settings};
+use super::{OpenError, StoreError, migrate, settings, zones};
 
 /// Why data were not moved. Nothing that existed was changed.
 #[derive(Debug, thiserror::Error)]
@@ -361,7 +361,7 @@ fn open_slot(dir: &Path, key: &KeySource) -> Result<(keyslot::Opened, File), Ope
 fn create_encrypted(path: &Path, key: &Key) -> Result<Connection, MoveError> {
     create_database(path, &mut Made::kept())?;
     let connection = connect(path, key)?;
-    write_fast(&connection).and_then(|()| distrust(&connection)).map_err(failed("create", path))?;
+    write_fast(&connection).map_err(failed("create", path))?;
     Ok(connection)
 }
 
@@ -456,9 +456,15 @@ fn check_opens(path: &Path, key: &Key, database: &Path) -> Result<(), MoveError>
         LoadError::Sqlite(source) => failed("read the collections of", database)(source),
         LoadError::Bad(problem) => MoveError::Collection { database: database.to_owned(), problem },
     })?;
+    let refuse = |problem: &str| MoveError::Collection {
+        database: database.to_owned(),
+        problem: problem.to_owned(),
+    };
     if schema.find("_superusers").is_none() {
-        let problem = "the collection _superusers is missing".to_owned();
-        return Err(MoveError::Collection { database: database.to_owned(), problem });
+        return Err(refuse("_superusers: it is missing"));
+    }
+    if trial.prepare(zones::SELECT).is_err() {
+        return Err(refuse("coredns_records: a field of a record is missing"));
     }
     settings::load(&trial)
         .map_err(|source| MoveError::BadSettings { database: database.to_owned(), source })?;

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::collections::LoadError;
 use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
+use super::plain::distrust;
 use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
 use super::{Committed, OpenError, Store, StoreError, collections, migrate, reader, writer};
@@ -238,8 +239,9 @@ pub(super) fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
             problem: "its file system has no shared memory, which SQLite's WAL needs",
         });
     }
-    // temp_store: what does not fit the cache must not reach a temporary file. trusted_schema: the
-    // schema may come from elsewhere, its expressions may call harmless functions only.
+    // The schema may come from elsewhere.
+    distrust(&connection).map_err(failed("set up"))?;
+    // temp_store: what does not fit the cache must not reach a temporary file.
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous = FULL;
@@ -247,7 +249,6 @@ pub(super) fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
              PRAGMA temp_store = MEMORY;
              PRAGMA mmap_size = 0;
              PRAGMA cache_size = -{DATABASE_CACHE_KIB};
-             PRAGMA trusted_schema = OFF;
              PRAGMA wal_autocheckpoint = {WAL_CHECKPOINT_PAGES};
              PRAGMA journal_size_limit = {WAL_KEPT_BYTES_MAX};"
         ))

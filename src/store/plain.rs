@@ -146,7 +146,7 @@ pub(super) fn distrust(connection: &Connection) -> rusqlite::Result<()> {
 /// For a database that is thrown away unless the whole of it becomes durable later.
 pub(super) fn write_fast(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = OFF;
+        "PRAGMA journal_mode = MEMORY;
          PRAGMA synchronous = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{DATABASE_CACHE_LARGE_KIB};"
@@ -228,4 +228,56 @@ fn uri(path: &Path, query: &str) -> String {
     uri.push('?');
     uri.push_str(query);
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    use super::{Source, beside, create, uri};
+    use crate::store::fixture::TestDir;
+
+    #[test]
+    fn any_path_is_one_uri() {
+        let uri = uri(Path::new("/a b/%41?c#d;ä.db"), "mode=ro");
+        assert_eq!(uri, "file:///a%20b/%2541%3Fc%23d%3B%C3%A4.db?mode=ro");
+    }
+
+    #[test]
+    fn a_source_that_is_written_meanwhile_is_told_from_one_that_is_not() {
+        let dir = TestDir::new();
+        let path = dir.path().join("data.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a);").unwrap();
+        let source = Source::look(path.clone()).unwrap().unwrap();
+        let reader = source.open().unwrap();
+        let before = dir.snapshot();
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            reader.query_row(&sql, [], |row| row.get::<_, u32>(0)).unwrap()
+        };
+        assert_eq!(count("t"), 0, "from the WAL");
+        assert!(source.is_unchanged().unwrap());
+        drop(reader);
+        assert!(dir.snapshot() == before, "reading changes nothing");
+        writer.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        assert!(!source.is_unchanged().unwrap());
+    }
+
+    #[test]
+    fn a_source_refuses_to_be_written() {
+        let dir = TestDir::new();
+        let path = dir.path().join("data.db");
+        create(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let reader = Source::look(path.clone()).unwrap().unwrap().open().unwrap();
+        assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
+        assert!(reader.execute_batch("PRAGMA query_only = OFF; DELETE FROM t").is_err());
+        assert!(!beside(&path, "-wal").exists());
+        assert!(Source::look(dir.path().join("none.db")).unwrap().is_none());
+        fs::write(&path, "").unwrap();
+        assert!(Source::look(path).unwrap().is_none(), "empty, as before the first write");
+    }
 }

@@ -12,7 +12,8 @@ use super::error::sqlite;
 use super::records::text_of;
 use super::{Reader, StoreError, Tx};
 
-const SELECT: &str = "SELECT id, zone, name, ttl, record_type, content FROM coredns_records";
+pub(super) const SELECT: &str =
+    "SELECT id, zone, name, ttl, record_type, content FROM coredns_records";
 /// The same with an owner name; served by the index `_pocketdns_owner`.
 const SELECT_OWNER: &str = "SELECT id, zone, name, ttl, record_type, content FROM coredns_records
      WHERE name COLLATE NOCASE IN (?1, ?2)";
