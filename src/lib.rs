@@ -14,6 +14,7 @@ pub mod zone;
 
 // From rows to zones.
 pub mod auth;
+pub mod collections;
 pub mod files;
 pub mod model;
 pub mod moving;

@@ -383,6 +383,42 @@ const _: () = assert!(PASSWORD_JOBS_MAX < PASSWORD_NETWORK_JOBS_MAX);
 const _: () = assert!(PASSWORD_NETWORK_JOBS_MAX < PASSWORD_QUEUE_MAX);
 const _: () = assert!(PASSWORD_JOBS_MAX + 1 < BLOCKING_THREADS_MAX);
 
+// ---- Collections --------------------------------------------------------------------------
+
+/// Octets of the body of a request about collections: an import of some thousand collections. Only
+/// superusers may send one, and its tree takes several times its size.
+pub const COLLECTIONS_BODY_BYTES_MAX: usize = 2 << 20;
+/// Characters of the name of a collection, as in PocketBase.
+pub const COLLECTION_NAME_CHARS_MAX: usize = 255;
+/// Characters of the id of a collection or field, as in PocketBase.
+pub const ID_CHARS_MAX: usize = 100;
+/// Characters of the name of a field, as in PocketBase.
+pub const FIELD_NAME_CHARS_MAX: usize = 100;
+/// Characters of a field's help text, as in PocketBase.
+pub const FIELD_HELP_CHARS_MAX: usize = 300;
+/// Characters of the query of a dry run, as in PocketBase.
+pub const VIEW_QUERY_CHARS_MAX: usize = 5000;
+/// Rows of a view's query that are looked at before it is stored, as in PocketBase.
+pub const VIEW_SAMPLE_ROWS: usize = 10;
+/// Costs that bcrypt knows.
+pub const BCRYPT_COST_MIN: i64 = 4;
+/// See [`BCRYPT_COST_MIN`].
+pub const BCRYPT_COST_MAX: i64 = 31;
+/// Characters of the secret of a collection's tokens, as in PocketBase.
+pub const TOKEN_SECRET_CHARS_MIN: usize = 30;
+/// See [`TOKEN_SECRET_CHARS_MIN`].
+pub const TOKEN_SECRET_CHARS_MAX: usize = 255;
+/// Seconds for which tokens, one-time passwords and second factors hold at least, as in PocketBase.
+pub const TOKEN_SECS_MIN: i64 = 10;
+/// Seconds for which a token holds at most, as in PocketBase: three years.
+pub const TOKEN_SECS_MAX: i64 = 94_670_856;
+/// Seconds for which a one-time password or the first of two factors holds at most, as in PocketBase.
+pub const SIGN_IN_STEP_SECS_MAX: i64 = 86_400;
+/// Characters of a one-time password at least, as in PocketBase.
+pub const OTP_LENGTH_MIN: i64 = 4;
+
+const _: () = assert!(COLLECTIONS_BODY_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
+
 // ---- Records over the API -----------------------------------------------------------------
 
 /// Characters of a text field without a limit of its own, as in PocketBase.

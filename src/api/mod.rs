@@ -114,8 +114,25 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/realtime", |s, r, _| Box::pin(realtime::connect(s, r))),
     route(Method::Post, "/api/realtime", |s, r, _| Box::pin(realtime::subscribe(s, r))),
     route(Method::Get, "/api/collections", |s, r, _| Box::pin(collections::list(s, r))),
+    route(Method::Post, "/api/collections", |s, r, _| Box::pin(collections::create(s, r))),
+    route(Method::Put, "/api/collections/import", |s, r, _| Box::pin(collections::import(s, r))),
+    route(Method::Get, "/api/collections/meta/scaffolds", |s, r, _| {
+        Box::pin(collections::scaffolds(s, r))
+    }),
+    route(Method::Post, "/api/collections/meta/dry-run-view", |s, r, _| {
+        Box::pin(collections::dry_run_view(s, r))
+    }),
     route(Method::Get, "/api/collections/{collection}", |s, r, p| {
         Box::pin(collections::view(s, r, p))
+    }),
+    route(Method::Patch, "/api/collections/{collection}", |s, r, p| {
+        Box::pin(collections::update(s, r, p))
+    }),
+    route(Method::Delete, "/api/collections/{collection}", |s, r, p| {
+        Box::pin(collections::delete(s, r, p))
+    }),
+    route(Method::Delete, "/api/collections/{collection}/truncate", |s, r, p| {
+        Box::pin(collections::truncate(s, r, p))
     }),
     route(Method::Post, "/api/collections/{collection}/auth-with-password", |s, r, p| {
         Box::pin(auth::with_password(s, r, p))

@@ -25,6 +25,7 @@ struct Server {
     handler: Handler,
     /// Events that were published so far: a DNS record is one, and what it does to its zone another.
     published: Rc<RefCell<usize>>,
+    live: Live,
 }
 
 impl Server {
@@ -85,9 +86,8 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
             commit.finish();
         }
     });
-    let passwords = Rc::new(Passwords::with_cost(4));
-    let state = Rc::new(State::new(store.clone(), passwords, &live, TTL_SECS_DEFAULT));
-    let server = Server { handler: handler(Rc::clone(&state)), state, published };
+    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), &live, TTL_SECS_DEFAULT));
+    let server = Server { handler: handler(Rc::clone(&state)), state, published, live };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();
         test(&server).await;
@@ -718,5 +718,6 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
+mod collections;
 mod policy;
 mod settings;

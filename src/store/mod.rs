@@ -40,8 +40,10 @@ mod open;
 mod plain;
 mod reader;
 mod records;
+mod schema_sync;
 mod secret;
 mod settings;
+mod view_query;
 mod writer;
 mod zones;
 
@@ -55,6 +57,7 @@ pub use self::moving::{
 };
 pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
+pub use self::schema_sync::SyncError;
 pub use self::secret::{KeySource, Secret, Subkeys, from_variable, key_file_beside, key_source};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};
