@@ -331,7 +331,28 @@ pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
 /// Octets of a batch where the settings say nothing, as in PocketBase.
 pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+/// Jobs that wait for the log's thread; a caller beyond waits for room.
+pub const LOG_JOBS_MAX: usize = 16;
+/// Entries of the log: some 100 MB. Beyond a tenth more, the oldest go, whatever their age.
+pub const LOG_ROWS_MAX: u64 = 200_000;
+/// Entries that are written at once, as in PocketBase.
+pub const LOG_BATCH_ENTRIES: usize = 200;
+/// Milliseconds that an entry waits for others at most, as in PocketBase.
+pub const LOG_BATCH_MILLIS_MAX: u64 = 3000;
+/// Entries that wait to be written; those beyond are counted, and dropped.
+pub const LOG_QUEUE_ENTRIES_MAX: usize = 1000;
+/// Octets that these hold.
+pub const LOG_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Octets of a URL that an entry tells, as in PocketBase.
+pub const LOG_URL_BYTES_MAX: usize = 3000;
+/// Octets of a Referer and of a User-Agent that an entry tells, as in PocketBase.
+pub const LOG_HEADER_BYTES_MAX: usize = 2000;
+/// Jobs that were asked for and wait.
+pub const JOBS_ASKED_MAX: usize = 16;
+/// Minutes that the scheduler looks back when the clock has jumped ahead.
+pub const JOBS_LOOK_BACK_MINUTES_MAX: u64 = 60;
 
+const _: () = assert!(LOG_BATCH_ENTRIES <= LOG_QUEUE_ENTRIES_MAX);
 const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
 
 // ---- Zone files ---------------------------------------------------------------------------

@@ -8,9 +8,7 @@ use smol::LocalExecutor;
 
 use super::*;
 use crate::auth::superuser::{self, Expect, SuperuserError};
-use crate::limits::{
-    BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX, SIGN_IN_FAILURES_MAX, TTL_SECS_DEFAULT,
-};
+use crate::limits::{BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX, SIGN_IN_FAILURES_MAX};
 use crate::store::{self, KeySource};
 
 const EMAIL: &str = "a@example.com";
@@ -86,7 +84,7 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
             commit.finish();
         }
     });
-    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), &live, TTL_SECS_DEFAULT));
+    let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), &live));
     let server = Server { handler: handler(Rc::clone(&state)), state, published, live };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();
@@ -719,5 +717,6 @@ fn system_collections_need_the_owner_of_their_records() {
 
 mod auth;
 mod collections;
+mod logs;
 mod policy;
 mod settings;

@@ -41,6 +41,7 @@ pub(super) struct Server {
     counters: Rc<Counters>,
     /// Dropped, they end.
     tasks: Vec<Task<Infallible>>,
+    api: Rc<api::State>,
 }
 
 impl Server {
@@ -62,11 +63,10 @@ impl Server {
         let query_log = Rc::new(QueryLog::default());
         let passwords = Rc::new(Passwords::new());
         let is_ready = Rc::new(Cell::new(true));
-        let ttl_default_secs = serve.ttl_default_secs;
-        let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live, ttl_default_secs);
+        let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live);
         api.origins = api::Origins::new(serve.origins.clone());
+        api.ttl_default_secs = serve.ttl_default_secs;
         let api = Rc::new(api);
-        let delivering = executor.spawn(api::realtime::deliver(Rc::clone(&api)));
         let mut listeners = Listeners::new(Ground {
             executor: Rc::clone(executor),
             zones: Rc::clone(&live.zones),
@@ -74,7 +74,7 @@ impl Server {
             tcp: Rc::clone(&tcp),
             query_log: Rc::clone(&query_log),
             http_settings: http::Settings::new(open_files_max),
-            api: api::handler(api),
+            api: api::handler(Rc::clone(&api)),
             is_ready: Rc::clone(&is_ready),
         });
         listeners.apply(serve)?;
@@ -85,7 +85,7 @@ impl Server {
         let context = Context {
             store: store.clone(),
             passwords: Rc::clone(&passwords),
-            ttl_default_secs,
+            ttl_default_secs: serve.ttl_default_secs,
             stats: Some(Box::new({
                 let counters = Rc::clone(&counters);
                 move || counters.lines()
@@ -93,8 +93,16 @@ impl Server {
         };
         let control = Async::new(control).map_err(Error::Register)?;
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
-        let tasks = vec![delivering, executor.spawn(control), executor.spawn(query_log.run())];
-        Ok(Self { listeners, passwords, is_ready, counters, tasks })
+        let (logging, scheduling) = (Rc::clone(&api), Rc::clone(&api));
+        let logging = async move { logging.activity.run(&logging.store, &logging.settings).await };
+        let tasks = vec![
+            executor.spawn(control),
+            executor.spawn(query_log.run()),
+            executor.spawn(api::realtime::deliver(Rc::clone(&api))),
+            executor.spawn(logging),
+            executor.spawn(async move { scheduling.jobs.run().await }),
+        ];
+        Ok(Self { listeners, passwords, is_ready, counters, tasks, api })
     }
 
     /// Makes the accounts that the configuration asks for; those that are as asked stay untouched.
@@ -125,10 +133,11 @@ impl Server {
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { listeners, counters, tasks, .. } = self;
+        let Self { listeners, counters, tasks, api, .. } = self;
         control::server::unbind(&data.dir);
         listeners.stop().await;
         drop(tasks);
+        api.activity.write(&api.store, &api.settings()).await;
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }
 }

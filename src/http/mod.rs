@@ -31,7 +31,7 @@ pub use bind::bind;
 pub use body::{Body, BodyError};
 pub use feed::{Feed, Octets};
 pub use listener::{Handler, Settings, serve};
-pub use request::{Method, Request};
+pub use request::{Head, Method, Request};
 pub use response::Response;
 
 #[cfg(test)]

@@ -219,7 +219,8 @@ impl Reader<'_> {
         Ok(is_found)
     }
 
-    fn rows(
+    /// Runs a query and shows each row.
+    pub(super) fn rows(
         &self,
         sql: &filter_sql::Sql,
         mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
@@ -405,6 +406,27 @@ impl<E> Tx<'_, E> {
             self.forget(&SIGN_INS, collection, id)?;
         }
         Ok(removed > 0)
+    }
+
+    /// Removes what belongs to records of a collection, by `collectionRef`, and was created before a
+    /// moment (as PocketBase writes it).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_created_before(
+        &mut self,
+        collection: &Collection,
+        owners_id: &str,
+        before: &str,
+    ) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        let table = quoted(&collection.name);
+        let sql = format!("DELETE FROM {table} WHERE `collectionRef` = ?1 AND `created` < ?2");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.execute([owners_id, before]))
+            .map(drop)
+            .map_err(sqlite("delete expired records"))
     }
 
     /// Makes the superuser with this address, or gives it a new password and token key, which ends

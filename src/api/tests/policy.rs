@@ -127,7 +127,6 @@ fn other_origins_read_answers_only_where_they_are_listed() {
             server.state.store.clone(),
             Rc::clone(&server.state.passwords),
             &Live::default(),
-            TTL_SECS_DEFAULT,
         );
         state.origins =
             Origins::new(vec!["https://app.example.com".into(), "https://*.test".into()]);
