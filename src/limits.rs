@@ -257,6 +257,11 @@ pub const SUPERVISOR_PAUSE_MS: u64 = 100;
 pub const WATCHDOG_FEED_MS_MIN: u64 = 10;
 /// Files kept open for everything but connections: database, sockets, pipes, and some to spare.
 pub const OPEN_FILES_RESERVED: usize = 64;
+/// The others are divided into so many parts.
+pub const OPEN_FILES_PARTS: usize = 5;
+/// Of which HTTP has so many, its connections and feeds together, and DNS over TCP the rest: with
+/// 20,000 files there may be ten thousand feeds and almost eight thousand of its connections.
+pub const HTTP_OPEN_FILES_PARTS: usize = 3;
 
 // ---- The control socket ------------------------------------------------------------------------
 
@@ -284,7 +289,28 @@ pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
 /// Octets of a batch where the settings say nothing, as in PocketBase.
 pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+/// Jobs that wait for the log's thread; a caller beyond waits for room.
+pub const LOG_JOBS_MAX: usize = 16;
+/// Entries of the log: some 100 MB. Beyond a tenth more, the oldest go, whatever their age.
+pub const LOG_ROWS_MAX: u64 = 200_000;
+/// Entries that are written at once, as in PocketBase.
+pub const LOG_BATCH_ENTRIES: usize = 200;
+/// Milliseconds that an entry waits for others at most, as in PocketBase.
+pub const LOG_BATCH_MILLIS_MAX: u64 = 3000;
+/// Entries that wait to be written; those beyond are counted, and dropped.
+pub const LOG_QUEUE_ENTRIES_MAX: usize = 1000;
+/// Octets that these hold.
+pub const LOG_QUEUE_BYTES_MAX: usize = 1 << 20;
+/// Octets of a URL that an entry tells, as in PocketBase.
+pub const LOG_URL_BYTES_MAX: usize = 3000;
+/// Octets of a Referer and of a User-Agent that an entry tells, as in PocketBase.
+pub const LOG_HEADER_BYTES_MAX: usize = 2000;
+/// Jobs that were asked for and wait.
+pub const JOBS_ASKED_MAX: usize = 16;
+/// Minutes that the scheduler looks back when the clock has jumped ahead.
+pub const JOBS_LOOK_BACK_MINUTES_MAX: u64 = 60;
 
+const _: () = assert!(LOG_BATCH_ENTRIES <= LOG_QUEUE_ENTRIES_MAX);
 const _: () = assert!(RATE_WINDOWS_MAX.is_multiple_of(RATE_WINDOWS_PER_BUCKET));
 
 // ---- Zone files ---------------------------------------------------------------------------
@@ -335,6 +361,42 @@ const _: () = assert!(SIGN_IN_NETWORK_FAILURES_MAX < SIGN_IN_SITE_FAILURES_MAX);
 const _: () = assert!(PASSWORD_JOBS_MAX < PASSWORD_NETWORK_JOBS_MAX);
 const _: () = assert!(PASSWORD_NETWORK_JOBS_MAX < PASSWORD_QUEUE_MAX);
 const _: () = assert!(PASSWORD_JOBS_MAX + 1 < BLOCKING_THREADS_MAX);
+
+// ---- Collections --------------------------------------------------------------------------
+
+/// Octets of the body of a request about collections: an import of some thousand collections. Only
+/// superusers may send one, and its tree takes several times its size.
+pub const COLLECTIONS_BODY_BYTES_MAX: usize = 2 << 20;
+/// Characters of the name of a collection, as in PocketBase.
+pub const COLLECTION_NAME_CHARS_MAX: usize = 255;
+/// Characters of the id of a collection or field, as in PocketBase.
+pub const ID_CHARS_MAX: usize = 100;
+/// Characters of the name of a field, as in PocketBase.
+pub const FIELD_NAME_CHARS_MAX: usize = 100;
+/// Characters of a field's help text, as in PocketBase.
+pub const FIELD_HELP_CHARS_MAX: usize = 300;
+/// Characters of the query of a dry run, as in PocketBase.
+pub const VIEW_QUERY_CHARS_MAX: usize = 5000;
+/// Rows of a view's query that are looked at before it is stored, as in PocketBase.
+pub const VIEW_SAMPLE_ROWS: usize = 10;
+/// Costs that bcrypt knows.
+pub const BCRYPT_COST_MIN: i64 = 4;
+/// See [`BCRYPT_COST_MIN`].
+pub const BCRYPT_COST_MAX: i64 = 31;
+/// Characters of the secret of a collection's tokens, as in PocketBase.
+pub const TOKEN_SECRET_CHARS_MIN: usize = 30;
+/// See [`TOKEN_SECRET_CHARS_MIN`].
+pub const TOKEN_SECRET_CHARS_MAX: usize = 255;
+/// Seconds for which tokens, one-time passwords and second factors hold at least, as in PocketBase.
+pub const TOKEN_SECS_MIN: i64 = 10;
+/// Seconds for which a token holds at most, as in PocketBase: three years.
+pub const TOKEN_SECS_MAX: i64 = 94_670_856;
+/// Seconds for which a one-time password or the first of two factors holds at most, as in PocketBase.
+pub const SIGN_IN_STEP_SECS_MAX: i64 = 86_400;
+/// Characters of a one-time password at least, as in PocketBase.
+pub const OTP_LENGTH_MIN: i64 = 4;
+
+const _: () = assert!(COLLECTIONS_BODY_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
 
 // ---- Records over the API -----------------------------------------------------------------
 

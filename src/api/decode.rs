@@ -411,6 +411,21 @@ pub(super) async fn json(request: &mut Request, bytes_max: usize) -> Result<Json
     }
 }
 
+/// A body that is a JSON object, of a client that is known to be a superuser; an empty one has no
+/// members. A long body is read off the executor's thread.
+pub(super) async fn object(request: &mut Request, bytes_max: usize) -> Result<Input, Undecodable> {
+    let octets = match Coded::read(request, bytes_max).await? {
+        Coded::Empty => return Ok(Input::new()),
+        Coded::Json(octets) => octets,
+        Coded::Form(_) | Coded::Multipart(_) => return Err(unsupported()),
+    };
+    let read = |octets: &[u8]| first_json::<Option<Input>>(octets).map(Option::unwrap_or_default);
+    if octets.len() <= BODY_BYTES_INLINE_MAX {
+        return read(&octets);
+    }
+    smol::unblock(move || read(&octets)).await
+}
+
 /// Does JSON text begin like an object, or null?
 fn check_object(octets: &[u8]) -> Result<(), Undecodable> {
     let first = octets.iter().find(|octet| !octet.is_ascii_whitespace());

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::error::ApiError;
 use crate::auth::Identity;
+use crate::collections::DryRun;
 use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
 use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Record, Value};
@@ -223,8 +224,7 @@ pub(super) fn push_collection(out: &mut String, collection: &Collection) {
     text(out, "name", &collection.name);
     text(out, "type", collection.kind.as_str());
     out.push_str("\"fields\":");
-    let fields = collection.fields.iter().map(crate::model::Field::to_json).collect();
-    push_json(out, &Json::Array(fields), Keys::AsRead);
+    push_fields(out, collection);
     out.push_str(",\"indexes\":");
     push_json(out, &collection.indexes.as_slice().into(), Keys::AsRead);
     out.push(',');
@@ -241,6 +241,27 @@ pub(super) fn push_collection(out: &mut String, collection: &Collection) {
         push_json(out, &option, Keys::AsRead);
     }
     out.push('}');
+}
+
+/// What a view's query would give.
+pub(super) fn dry_run(made: &DryRun, fields: &Fields) -> String {
+    let shape = Shape::new(&made.collection, None, &[]);
+    let mut out = String::from("{\"fields\":");
+    push_fields(&mut out, &made.collection);
+    out.push_str(",\"sample\":[");
+    for (index, record) in made.sample.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        shape.push(&mut out, record);
+    }
+    out.push_str("]}");
+    fields.pick(out)
+}
+
+fn push_fields(out: &mut String, collection: &Collection) {
+    let fields = collection.fields.iter().map(crate::model::Field::to_json).collect();
+    push_json(out, &Json::Array(fields), Keys::AsRead);
 }
 
 /// Takes the secrets out of one of a collection's options.
@@ -323,7 +344,7 @@ fn push_error(out: &mut String, error: &FieldError) {
 }
 
 /// Upper case at the front, a full stop at the end.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = text.trim();
     let mut chars = text.chars();
     let Some(first) = chars.next() else { return String::new() };

@@ -23,6 +23,7 @@ struct Server {
     handler: Handler,
     /// Events that were published so far: a DNS record is one, and what it does to its zone another.
     published: Rc<RefCell<usize>>,
+    live: Live,
 }
 
 impl Server {
@@ -84,7 +85,7 @@ fn with_server(name: &str, test: impl AsyncFnOnce(&Server)) {
         }
     });
     let state = Rc::new(State::new(store.clone(), Rc::new(Passwords::with_cost(4)), &live));
-    let server = Server { handler: handler(Rc::clone(&state)), state, published };
+    let server = Server { handler: handler(Rc::clone(&state)), state, published, live };
     smol::block_on(executor.run(async {
         server.save(Expect::Nobody, EMAIL, PASSWORD).await.unwrap();
         test(&server).await;
@@ -715,5 +716,7 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
+mod collections;
+mod logs;
 mod policy;
 mod settings;

@@ -17,7 +17,9 @@ use crate::dns::bind::Listeners;
 use crate::dns::respond::{Transport, respond};
 use crate::dns::stats::Stats;
 use crate::dns::{self, tcp, udp};
-use crate::limits::{DNS_TCP_CONNECTIONS_MAX, OPEN_FILES_RESERVED};
+use crate::limits::{
+    DNS_TCP_CONNECTIONS_MAX, HTTP_OPEN_FILES_PARTS, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
+};
 use crate::publish::{Event, Live};
 use crate::store::Store;
 use crate::{api, http};
@@ -40,6 +42,7 @@ pub(super) struct Server {
     tasks: Vec<Task<Infallible>>,
     http_task: Task<io::Result<()>>,
     http_stop: Sender<Infallible>,
+    api: Rc<api::State>,
 }
 
 /// Answers a query over TCP.
@@ -65,7 +68,9 @@ impl Server {
         let stats = Rc::new(Stats::default());
         let over_tcp = Rc::clone(zones);
         let grants = tcp::Grants::for_connections(
-            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / 2).min(DNS_TCP_CONNECTIONS_MAX),
+            (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / OPEN_FILES_PARTS
+                * (OPEN_FILES_PARTS - HTTP_OPEN_FILES_PARTS))
+                .min(DNS_TCP_CONNECTIONS_MAX),
         );
         let tcp = Rc::new(tcp::Server::new(
             grants,
@@ -107,15 +112,23 @@ impl Server {
         state.origins = api::Origins::new(addresses.origins.clone());
         let state = Rc::new(state);
         tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
+        let logging = Rc::clone(&state);
+        tasks.push(
+            executor.spawn(
+                async move { logging.activity.run(&logging.store, &logging.settings).await },
+            ),
+        );
+        let scheduling = Rc::clone(&state);
+        tasks.push(executor.spawn(async move { scheduling.jobs.run().await }));
         let (http_stop, stopped) = smol::channel::bounded(1);
         let http_task = executor.spawn(http::serve(
             http_listener,
             Rc::clone(executor),
             http::Settings::new(open_files_max),
-            api::handler(state),
+            api::handler(Rc::clone(&state)),
             stopped,
         ));
-        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop })
+        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop, api: state })
     }
 
     /// Where it listens, in a line.
@@ -126,13 +139,14 @@ impl Server {
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { tcp, counters, tasks, http_task, http_stop, .. } = self;
+        let Self { tcp, counters, tasks, http_task, http_stop, api, .. } = self;
         drop(http_stop);
         if let Err(error) = http_task.await {
             log::error!("HTTP ended; error={error}");
         }
         control::server::unbind(&data.dir);
         drop(tasks);
+        api.activity.write(&api.store, &api.settings()).await;
         tcp.close();
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }

@@ -23,8 +23,8 @@ use crate::limits::{
     HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_SECS_MAX,
     HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PEAK_MIN, HTTP_FEEDS_MAX,
     HTTP_HEAD_SECS_MAX, HTTP_IDLE_SECS_MAX, HTTP_LOG_PAUSE_SECS, HTTP_NETWORK_SHARE,
-    HTTP_OPEN_FILES_PER_CONNECTION, HTTP_STOP_GRACE_MILLIS, HTTP_WRITE_SECS_MAX,
-    HTTP_WRITE_STALL_SECS_MAX, OPEN_FILES_RESERVED,
+    HTTP_OPEN_FILES_PARTS, HTTP_OPEN_FILES_PER_CONNECTION, HTTP_STOP_GRACE_MILLIS,
+    HTTP_WRITE_SECS_MAX, HTTP_WRITE_STALL_SECS_MAX, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
 };
 use crate::sys;
 
@@ -68,8 +68,9 @@ impl Settings {
     pub fn new(open_files_max: usize) -> Self {
         let connections_max =
             (open_files_max / HTTP_OPEN_FILES_PER_CONNECTION).clamp(1, HTTP_CONNECTIONS_MAX);
-        let feeds_max = (open_files_max.saturating_sub(2 * OPEN_FILES_RESERVED)
-            / HTTP_OPEN_FILES_PER_CONNECTION)
+        let feeds_max = (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / OPEN_FILES_PARTS
+            * HTTP_OPEN_FILES_PARTS)
+            .saturating_sub(connections_max)
             .clamp(1, HTTP_FEEDS_MAX);
         Self {
             connections_max,

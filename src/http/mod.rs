@@ -28,7 +28,7 @@ pub mod router;
 pub use body::{Body, BodyError};
 pub use feed::{Feed, Octets};
 pub use listener::{Handler, Settings, serve};
-pub use request::{Method, Request};
+pub use request::{Head, Method, Request};
 pub use response::Response;
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ impl Field {
         })
     }
 
-    /// The field's JSON object as PocketBase writes it: keys in alphabetical order, `type` last.
+    /// The field's JSON object as PocketBase writes it: keys in alphabetical order.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let mut keys: BTreeMap<&str, serde_json::Value> = self
@@ -297,8 +297,8 @@ impl Field {
             FieldKind::Unknown => self.options.get("type").cloned().unwrap_or_default(),
             known => known.as_str().into(),
         };
-        let keys = keys.into_iter().map(|(key, value)| (key.to_owned(), value));
-        keys.chain([("type".to_owned(), word)]).collect::<Map<_, _>>().into()
+        keys.insert("type", word);
+        keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()
     }
 }
 

@@ -10,13 +10,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Author, Refused, account, save, target};
+use super::{Author, Refused, account, dns, save, target};
 use crate::auth::SUPERUSERS;
-use crate::limits::CASCADE_ROWS;
+use crate::clock;
+use crate::limits::{CASCADE_ROWS, REALTIME_IMPORT_EVENTS_MAX};
 use crate::model::field::choice;
 use crate::model::{Collection, FieldKind, Kind, Record, Schema};
 use crate::publish::Event;
 use crate::store::Tx;
+use crate::zone::Zone;
 
 /// Removes the record with this id, and what goes with it. See [`super::create()`] for
 /// `coredns_records`.
@@ -32,6 +34,35 @@ pub fn delete(
     let rule = collection.delete_rule.as_deref();
     let record = target(tx, collection, rule, author.caller, id)?;
     Cascade::new(tx.schema(), author.ttl_default_secs).run(tx, collection, record)
+}
+
+/// Removes all records of a collection, and what goes with them. Zones that were served go as
+/// wholes, each with a step of its serial.
+///
+/// # Errors
+/// See [`Refused`]; then the transaction is to be given up.
+pub fn truncate(
+    tx: &mut Tx<'_, Event>,
+    collection: &Arc<Collection>,
+    ttl_default_secs: u32,
+) -> Result<(), Refused> {
+    let is_dns = collection.name == dns::COLLECTION;
+    let zones = if is_dns { dns::served_zones(tx, ttl_default_secs)? } else { Vec::new() };
+    let mut cascade = Cascade::new(tx.schema(), ttl_default_secs);
+    cascade.leaves_zones = is_dns;
+    let is_told = tx.count(collection)? <= REALTIME_IMPORT_EVENTS_MAX as u64;
+    if !is_told && cascade.references_to(collection).is_empty() {
+        tx.expect_many_pages()?;
+        tx.clear(collection)?;
+        tx.publish(Event::Records(Arc::clone(collection)));
+    } else {
+        cascade.remove_all(tx, collection)?;
+    }
+    for zone in zones {
+        tx.bump_zone_serial(&zone.to_string(), clock::unix_secs())?;
+        tx.publish(Event::Replaced(Box::new(Zone::new(&zone))));
+    }
+    Ok(())
 }
 
 /// How records of one collection refer to those of another.
@@ -61,16 +92,38 @@ struct Cascade {
     /// By the id of the collection that is referred to.
     references: HashMap<String, Arc<[Reference]>>,
     stack: Vec<Gone>,
+    /// DNS records go without a word to their zones: whoever asked sees to those.
+    leaves_zones: bool,
 }
 
 impl Cascade {
     fn new(schema: &Arc<Schema>, ttl_default_secs: u32) -> Self {
         let schema = Arc::clone(schema);
-        Self { schema, ttl_default_secs, references: HashMap::new(), stack: Vec::new() }
+        let (references, stack) = (HashMap::new(), Vec::new());
+        Self { schema, ttl_default_secs, references, stack, leaves_zones: false }
+    }
+
+    fn remove_all(
+        &mut self,
+        tx: &mut Tx<'_, Event>,
+        collection: &Arc<Collection>,
+    ) -> Result<(), Refused> {
+        loop {
+            let ids = tx.some_ids(collection, CASCADE_ROWS)?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            for id in ids {
+                // It may have gone with one before.
+                if let Some(record) = tx.record_by_id(collection, &id)? {
+                    self.run(tx, collection, record)?;
+                }
+            }
+        }
     }
 
     fn run(
-        mut self,
+        &mut self,
         tx: &mut Tx<'_, Event>,
         collection: &Arc<Collection>,
         record: Record,
@@ -117,7 +170,11 @@ impl Cascade {
             return Err(Refused::Kept("You can't delete the only existing superuser"));
         }
         let id = record.id(collection).to_owned();
-        save::remove(tx, self.ttl_default_secs, collection, record)?;
+        if self.leaves_zones {
+            save::remove_row(tx, collection, record)?;
+        } else {
+            save::remove(tx, self.ttl_default_secs, collection, record)?;
+        }
         let references = self.references_to(collection);
         if !references.is_empty() {
             let collection_id = collection.id.clone();

@@ -11,6 +11,8 @@
 //! - The serial of a zone grows by one exactly when what is served of it changes (RFC 1982: it
 //!   never goes back); a write that changes nothing, or only rows that are not served, leaves it.
 
+use std::ops::ControlFlow;
+
 use crate::clock;
 use crate::publish::Event;
 use crate::rr::{Refusal, Row, RowRef, gate};
@@ -20,6 +22,8 @@ use crate::zone::ZoneChange;
 
 /// The collection whose records are DNS records.
 pub const COLLECTION: &str = "coredns_records";
+/// Those of its fields that make a DNS record of a row, besides the id.
+pub const FIELDS: [&str; 5] = ["zone", "name", "ttl", "record_type", "content"];
 
 /// Why a row was not written. The transaction is to be given up then.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -152,6 +156,23 @@ fn publish(tx: &mut Tx<'_, Event>, places: Vec<Place>) -> Result<(), StoreError>
         tx.publish(Event::Changed(change));
     }
     Ok(())
+}
+
+/// The zones of which at least one row is served.
+pub(super) fn served_zones(
+    reader: &Reader<'_>,
+    ttl_default_secs: u32,
+) -> Result<Vec<Name>, StoreError> {
+    let mut zones: Vec<Name> = Vec::new();
+    reader.dns_rows(|stored| {
+        if let Ok((zone, _)) = gate::decode(RowRef::from(stored), ttl_default_secs)
+            && !zones.contains(&zone)
+        {
+            zones.push(zone);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(zones)
 }
 
 pub(super) fn borrowed(rows: &[(String, Rr)]) -> Vec<(&str, &Rr)> {

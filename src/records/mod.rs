@@ -32,7 +32,7 @@ pub mod view;
 pub mod zonefile;
 
 pub use create::create;
-pub use delete::delete;
+pub use delete::{delete, truncate};
 pub use list::list;
 pub use submission::Submission;
 pub use update::update;

@@ -116,7 +116,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Result<Collection, String>> {
 
 /// Adds a collection: its row, its table and its indexes. Not for views.
 pub(super) fn create(connection: &Connection, collection: &Collection) -> rusqlite::Result<()> {
-    let fields: Vec<_> = collection.fields.iter().map(Field::to_json).collect();
+    insert_row(connection, collection)?;
+    create_table(connection, collection)?;
+    for index in &collection.indexes {
+        connection.execute_batch(index)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_row(connection: &Connection, collection: &Collection) -> rusqlite::Result<()> {
+    let (fields, indexes) = texts(collection);
     connection.execute(
         "INSERT INTO _collections
            (id, name, type, system, listRule, viewRule, createRule, updateRule, deleteRule,
@@ -132,18 +141,33 @@ pub(super) fn create(connection: &Connection, collection: &Collection) -> rusqli
             collection.create_rule,
             collection.update_rule,
             collection.delete_rule,
-            serde_json::Value::from(fields).to_string(),
-            serde_json::Value::from(collection.indexes.as_slice()).to_string(),
-            serde_json::Value::from(collection.options.clone()).to_string(),
+            fields,
+            indexes,
+            options_text(collection),
             collection.created,
             collection.updated,
         ],
     )?;
-    connection.execute_batch(&table_sql(collection))?;
-    for index in &collection.indexes {
-        connection.execute_batch(index)?;
-    }
     Ok(())
+}
+
+/// The lists of fields and of indexes as they are stored.
+pub(super) fn texts(collection: &Collection) -> (String, String) {
+    let fields: Vec<_> = collection.fields.iter().map(Field::to_json).collect();
+    let indexes = serde_json::Value::from(collection.indexes.as_slice()).to_string();
+    (serde_json::Value::from(fields).to_string(), indexes)
+}
+
+pub(super) fn options_text(collection: &Collection) -> String {
+    serde_json::Value::from(collection.options.clone()).to_string()
+}
+
+/// Makes the collection's table.
+pub(super) fn create_table(
+    connection: &Connection,
+    collection: &Collection,
+) -> rusqlite::Result<()> {
+    connection.execute(&table_sql(collection), []).map(drop)
 }
 
 /// The statement that makes the collection's table, with its columns in alphabetical order.
@@ -158,7 +182,7 @@ fn table_sql(collection: &Collection) -> String {
 }
 
 /// The type, default and constraint of a field's column, as PocketBase's `core/field_*.go`.
-fn column_type(field: &Field) -> &'static str {
+pub(super) fn column_type(field: &Field) -> &'static str {
     match field.kind {
         _ if field.is_primary_key() => {
             "TEXT PRIMARY KEY DEFAULT ('r'||lower(hex(randomblob(7)))) NOT NULL"

@@ -18,7 +18,9 @@ use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::filter::Plan;
 use crate::model::filter::datum::Datum;
-use crate::model::{Collection, Field, FieldKind, Kind, Page, Paging, Record, Value, ids, value};
+use crate::model::{
+    Collection, Field, FieldKind, Index, Kind, Page, Paging, Record, Value, ids, value,
+};
 
 /// The collection of superusers.
 const SUPERUSERS: &str = "_superusers";
@@ -217,7 +219,8 @@ impl Reader<'_> {
         Ok(is_found)
     }
 
-    fn rows(
+    /// Runs a query and shows each row.
+    pub(super) fn rows(
         &self,
         sql: &filter_sql::Sql,
         mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
@@ -352,6 +355,39 @@ impl<E> Tx<'_, E> {
         Ok(changed > 0)
     }
 
+    /// Removes all records, and nothing that hangs on them.
+    ///
+    /// # Errors
+    /// A view has no records; or the database failed.
+    pub fn clear(&mut self, collection: &Collection) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        self.connection
+            .execute(&format!("DELETE FROM {}", quoted(&collection.name)), [])
+            .map(drop)
+            .map_err(sqlite("delete all records"))
+    }
+
+    /// The ids of up to `count` records, whichever.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn some_ids(
+        &self,
+        collection: &Collection,
+        count: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.connection
+            .prepare_cached(&format!("SELECT `id` FROM {} LIMIT ?1", quoted(&collection.name)))
+            .and_then(|mut statement| {
+                let rows = statement
+                    .query_map([i64::try_from(count).unwrap_or(i64::MAX)], |row| {
+                        Ok(text_of(row.get_ref(0)?).into_owned())
+                    })?;
+                rows.collect()
+            })
+            .map_err(sqlite("list ids"))
+    }
+
     /// Removes the record with this id; `false` when there is none. With an auth record go its
     /// MFAs, OTPs, known origins and external sign-ins.
     ///
@@ -370,6 +406,27 @@ impl<E> Tx<'_, E> {
             self.forget(&SIGN_INS, collection, id)?;
         }
         Ok(removed > 0)
+    }
+
+    /// Removes what belongs to records of a collection, by `collectionRef`, and was created before a
+    /// moment (as PocketBase writes it).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_created_before(
+        &mut self,
+        collection: &Collection,
+        owners_id: &str,
+        before: &str,
+    ) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        let table = quoted(&collection.name);
+        let sql = format!("DELETE FROM {table} WHERE `collectionRef` = ?1 AND `created` < ?2");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.execute([owners_id, before]))
+            .map(drop)
+            .map_err(sqlite("delete expired records"))
     }
 
     /// Makes the superuser with this address, or gives it a new password and token key, which ends
@@ -456,7 +513,7 @@ fn refuse_view(collection: &Collection) -> Result<(), StoreError> {
 }
 
 /// The columns in the order of the fields.
-fn columns(collection: &Collection) -> String {
+pub(super) fn columns(collection: &Collection) -> String {
     let names: Vec<_> = collection.fields.iter().map(|field| quoted(&field.name)).collect();
     names.join(",")
 }
@@ -470,26 +527,13 @@ enum Case {
 
 /// The unique index over this column alone.
 fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
-    collection.indexes.iter().find_map(|sql| {
-        let sql = sql.to_ascii_lowercase();
-        let (head, tail) = sql.split_once('(')?;
-        let (key, _) = tail.split_once(')')?;
-        let mut words = key.split_whitespace();
-        let is_column = words.next().is_some_and(|word| {
-            word.trim_matches(['`', '"', '[', ']']).eq_ignore_ascii_case(column)
-        });
-        let is_unique = head.split_whitespace().any(|word| word == "unique");
-        let is_nocase = words.collect::<Vec<_>>().join(" ").starts_with("collate nocase");
-        (is_unique && is_column && !key.contains(',')).then_some(if is_nocase {
-            Case::Ignored
-        } else {
-            Case::Matters
-        })
-    })
+    let index = Index::unique_over(&collection.indexes, column)?;
+    let ignores = index.columns.iter().any(|c| c.collate.eq_ignore_ascii_case("nocase"));
+    Some(if ignores { Case::Ignored } else { Case::Matters })
 }
 
 /// A record out of a row whose columns are the fields.
-fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(super) fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let values = collection.fields.iter().enumerate();
     let values = values.map(|(at, field)| Ok(value_of(field, row.get_ref(at)?)));
     Ok(Record { values: values.collect::<rusqlite::Result<_>>()? })

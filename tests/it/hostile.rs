@@ -10,7 +10,7 @@ use pocketdns::limits::{
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::dns::SAMPLE;
-use crate::harness::client::{PATIENCE, Tcp, Udp, frame, is_close};
+use crate::harness::client::{PATIENCE, Tcp, Udp, frame, is_close, raise_open_files};
 use crate::harness::http::Http;
 use crate::harness::message::{A, AXFR, Message, Opt, TXT, query};
 use crate::harness::rest::{RECORDS, Rest, address};
@@ -297,12 +297,4 @@ fn connect_from(client: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStre
     rustix::net::bind(&socket, &SocketAddr::from((client, 0)))?;
     rustix::net::connect(&socket, &server)?;
     Ok(socket.into())
-}
-
-/// Our own limit: each connection is a descriptor here too.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
 }

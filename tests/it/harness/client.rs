@@ -142,3 +142,12 @@ fn checked(query: &Query, wire: &[u8]) -> Message {
     assert_eq!(reply.opt.is_some(), query.opt.is_some(), "OPT if and only if asked with OPT");
     reply
 }
+
+/// Raises our own limit: each connection is a descriptor here too. How many there may be.
+pub(crate) fn raise_open_files() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    limit.maximum.map_or(usize::MAX, |maximum| maximum as usize)
+}

@@ -1,4 +1,5 @@
 //! Events of records to whoever listens.
 
 mod events;
+mod many;
 mod subscribe;
