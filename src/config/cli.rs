@@ -47,6 +47,13 @@ pub fn parse(
     Ok(Invocation { data: data.into(), action })
 }
 
+/// What [`parse`] understands, with its help texts: the manual and the shells' completions are made
+/// from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
 #[derive(Parser)]
 #[command(
     name = "pocketdns",
