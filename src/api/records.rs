@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Instant;
 
