@@ -122,6 +122,7 @@ pub async fn delete<E: From<RecordEvent> + Send + 'static>(
                 return Err(SuperuserError::Last);
             }
             let is_gone = tx.delete(collection, record.id(collection))?;
+            tx.delete_sign_ins(collection, record.id(collection))?;
             tell(tx, Action::Delete, record, None);
             Ok(is_gone)
         })
