@@ -500,6 +500,8 @@ pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 pub const FILTER_RELATIONS_MAX: usize = 6;
 /// Joins of one query: SQLite takes 64 tables.
 pub const FILTER_JOINS_MAX: usize = 60;
+/// Combinations of joined records that a filter judged in memory looks at.
+pub const FILTER_STEPS_MAX: usize = 100_000;
 /// Arguments of `strftime`, as in PocketBase.
 pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
 

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::filter::Plan;
 use crate::model::filter::datum::Datum;
+use crate::model::filter::eval::Wanted;
 use crate::model::index::IndexColumn;
 use crate::model::{
     Collection, Field, FieldKind, Index, Kind, Page, Paging, Record, Value, ids, value,
@@ -242,6 +243,24 @@ impl Reader<'_> {
         })
         .map_err(sqlite("judge a record"))?;
         Ok(is_found)
+    }
+
+    /// Records that a filter in memory wants to see, each at most once; see [`Wanted`].
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn wanted(
+        &self,
+        collection: &Collection,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Record>, StoreError> {
+        let mut found = Vec::new();
+        self.rows(&filter_sql::wanted(collection, wanted), |row| {
+            found.push(read(collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("read records"))?;
+        Ok(found)
     }
 
     /// Runs a query and shows each row.
