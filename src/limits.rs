@@ -456,6 +456,8 @@ const _: () = assert!(COLLECTIONS_BODY_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
 pub const TEXT_CHARS_MAX: usize = 5000;
 /// Octets of a JSON field without a limit of its own, as in PocketBase.
 pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
+/// Octets of a file of a field without a limit of its own, as in PocketBase.
+pub const FILE_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Octets of an editor field without a limit of its own, as in PocketBase.
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
