@@ -9,6 +9,7 @@ use super::error::{ApiError, Failed};
 use super::json::{self, Fields, push_collection, push_page};
 use super::records::list_params;
 use super::{State, caller, caller_now, json_response, require_superuser, token_of};
+use crate::collections::providers::{LOGO, PROVIDERS};
 use crate::collections::{self, Failure, Input};
 use crate::http::router::Params;
 use crate::http::{Request, Response};
@@ -206,6 +207,27 @@ pub(super) async fn scaffolds(state: Rc<State>, request: Request) -> Result<Resp
         push_collection(&mut out, &collection);
     }
     out.push('}');
+    Ok(json_response(fields.pick(out)))
+}
+
+/// `GET /api/collections/meta/oauth2-providers`
+pub(super) async fn oauth2_providers(
+    state: Rc<State>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    require_superuser(caller_now(&state, &request).await?.as_ref())?;
+    let fields = Fields::of(&request)?;
+    let mut out = String::from("[");
+    for (at, (name, display_name)) in PROVIDERS.iter().enumerate() {
+        out.push_str(if at > 0 { ",{" } else { "{" });
+        for (key, value) in [("name", *name), ("displayName", *display_name), ("logo", LOGO)] {
+            push_str(&mut out, key);
+            out.push(':');
+            push_str(&mut out, value);
+            out.push(if key == "logo" { '}' } else { ',' });
+        }
+    }
+    out.push(']');
     Ok(json_response(fields.pick(out)))
 }
 

@@ -10,6 +10,7 @@
 //! | `validate` | all rules of a collection together |
 //! | `import` | many collections at once |
 //! | `list` | a page of them |
+//! | [`providers`] | the names that OAuth2 options may use |
 //!
 //! Each change runs inside one job of the store: what is judged, the rows of `_collections`, the
 //! tables and the schema that later jobs see are one transaction. A job that was refused must not
@@ -24,6 +25,7 @@ mod auth;
 mod fields;
 mod import;
 mod list;
+pub mod providers;
 mod rules;
 mod shape;
 mod validate;
