@@ -13,6 +13,7 @@ pub mod wire;
 pub mod zone;
 
 // From rows to zones.
+pub mod activity;
 pub mod auth;
 pub mod collections;
 pub mod files;
@@ -33,3 +34,4 @@ pub mod realtime;
 pub mod app;
 pub mod config;
 pub mod control;
+pub mod jobs;

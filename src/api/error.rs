@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value as Json;
+
 use super::json;
 use crate::auth::SignInError;
 use crate::auth::password::Busy;
@@ -57,6 +59,27 @@ impl ApiError {
 
     pub(super) fn not_found() -> Self {
         Self::new(404, "The requested resource wasn't found.")
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// For the log of requests: the message, and what was wrong.
+    pub(super) fn told(&self) -> (String, Json) {
+        let details = match &self.cause {
+            Some(cause) => cause.to_string().into(),
+            None if self.fields.is_empty() => Json::Null,
+            None => {
+                let fields = self.fields.iter();
+                Json::Object(
+                    fields
+                        .map(|error| (error.field.clone(), error.message.clone().into()))
+                        .collect(),
+                )
+            }
+        };
+        (json::sentence(&self.message), details)
     }
 
     pub(super) fn into_response(self) -> Response {

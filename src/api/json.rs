@@ -344,7 +344,7 @@ fn push_error(out: &mut String, error: &FieldError) {
 }
 
 /// Upper case at the front, a full stop at the end.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = text.trim();
     let mut chars = text.chars();
     let Some(first) = chars.next() else { return String::new() };

@@ -8,15 +8,18 @@
 mod auth;
 mod collections;
 mod context;
+mod crons;
 mod decode;
 mod error;
 mod health;
 mod json;
+mod logs;
 mod policy;
 mod rates;
 pub mod realtime;
 mod records;
 mod settings;
+mod trace;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -28,12 +31,15 @@ use smol::future::BoxedLocal;
 
 use self::error::ApiError;
 pub use self::policy::{Origins, Policy};
+use self::trace::Trace;
+use crate::activity::Activity;
 use crate::auth::limiter::Limiter;
 use crate::auth::password::Passwords;
 use crate::auth::{Identity, identify};
 use crate::clock;
 use crate::http::router::{Params, Route, find};
 use crate::http::{Handler, Method, Request, Response};
+use crate::jobs::Jobs;
 use crate::limits::TTL_SECS_DEFAULT;
 use crate::model::{Collection, Settings};
 use crate::publish::{Event, Live};
@@ -53,7 +59,11 @@ pub struct State {
     /// Who listens to records.
     pub realtime: Rc<Broker>,
     /// The settings as they were when a request last looked at them, made ready.
-    policy: RefCell<Rc<Policy>>,
+    policy: Rc<RefCell<Rc<Policy>>>,
+    /// What the server does by itself.
+    pub jobs: Jobs,
+    /// The log of requests.
+    pub activity: Activity,
     /// Who may read answers on other pages.
     pub origins: Origins,
     /// What stands for a DNS record's TTL of 0.
@@ -64,12 +74,18 @@ impl State {
     /// With PocketBase's cost of passwords and the default TTL of DNS records.
     #[must_use]
     pub fn new(store: Store<Event>, passwords: Rc<Passwords>, live: &Live) -> Self {
+        let policy = Rc::new(Policy::new(Arc::clone(&live.settings.borrow())));
+        let policy = Rc::new(RefCell::new(policy));
+        let tidied = Rc::clone(&policy);
+        let tidy_rates = move || tidied.borrow().tidy();
         Self {
+            jobs: Jobs::new(store.clone(), Rc::clone(&live.settings), tidy_rates),
             store,
             passwords,
             settings: Rc::clone(&live.settings),
             realtime: Rc::clone(&live.realtime),
-            policy: RefCell::new(Rc::new(Policy::new(Arc::clone(&live.settings.borrow())))),
+            policy,
+            activity: Activity::default(),
             origins: Origins::default(),
             limiter: RefCell::new(Limiter::default()),
             ttl_default_secs: TTL_SECS_DEFAULT,
@@ -100,6 +116,11 @@ type Endpoint = fn(Rc<State>, Request, Params) -> BoxedLocal<Result<Response, Ap
 /// Everything there is.
 const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/health", |s, r, _| Box::pin(health::health(s, r))),
+    route(Method::Get, "/api/crons", |s, r, _| Box::pin(crons::list(s, r))),
+    route(Method::Post, "/api/crons/{id}", |s, r, p| Box::pin(crons::run(s, r, p))),
+    route(Method::Get, "/api/logs", |s, r, _| Box::pin(logs::list(s, r))),
+    route(Method::Get, "/api/logs/stats", |s, r, _| Box::pin(logs::stats(s, r))),
+    route(Method::Get, "/api/logs/{id}", |s, r, p| Box::pin(logs::view(s, r, p))),
     route(Method::Get, "/api/settings", |s, r, _| Box::pin(settings::view(s, r))),
     route(Method::Patch, "/api/settings", |s, r, _| Box::pin(settings::update(s, r))),
     route(Method::Post, "/api/settings/test/s3", |s, r, _| Box::pin(settings::not_yet(s, r))),
@@ -185,13 +206,19 @@ pub fn handler(state: Rc<State>) -> Handler {
             } else {
                 String::new()
             };
-            let answered = answer(state, &policy, request).await;
+            let trace = Trace::begin(&policy, &request);
+            let answered = answer(Rc::clone(&state), &policy, request).await;
+            let took = begun.elapsed();
+            if let Some(trace) = trace {
+                // By the settings that the request may have changed.
+                trace.end(&state.activity, &state.policy(), &answered, took);
+            }
             let mut response = answered.unwrap_or_else(ApiError::into_response);
             // Without the query and the header: both may hold secrets.
             log::debug!(
                 "request method={method:?} path={path} status={} address={address} took_us={}",
                 response.status,
-                begun.elapsed().as_micros()
+                took.as_micros()
             );
             cors.push_headers(&mut response);
             response.push_header("X-Content-Type-Options", "nosniff");
@@ -227,7 +254,10 @@ fn collection(
 
 /// The token of a request: the Authorization header, with or without `Bearer `.
 fn token_of(request: &Request) -> Option<String> {
-    let header = request.header("authorization")?;
+    token_in(request.header("authorization")?)
+}
+
+fn token_in(header: &str) -> Option<String> {
     let token = match header.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") && !token.is_empty() => {
             token

@@ -96,6 +96,11 @@ impl Policy {
         Err(ApiError::new(429, "Too Many Requests."))
     }
 
+    /// Gives back memory that nothing is counted in.
+    pub(super) fn tidy(&self) {
+        self.windows.borrow_mut().tidy(Instant::now());
+    }
+
     /// Is anything counted from there?
     fn counts(&self, address: IpAddr) -> bool {
         self.settings.rate_limits.enabled && !contains(&self.excluded_networks, address)

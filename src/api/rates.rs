@@ -130,6 +130,14 @@ impl Windows {
         true
     }
 
+    /// Gives the memory back when no window is open.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        let at = u64::try_from(now.duration_since(self.begun).as_millis()).unwrap_or(u64::MAX);
+        if self.windows.iter().all(|window| window.ends_at <= at) {
+            self.windows = Vec::new();
+        }
+    }
+
     /// Where the window of `key` is, or is to be.
     fn place(&mut self, key: u64, at: u64) -> Option<&mut Window> {
         if self.windows.is_empty() {
@@ -265,5 +273,9 @@ mod tests {
         assert_eq!(held, RATE_WINDOWS_MAX, "and all of it is used");
         let last = Ipv4Addr::from_bits(999_999).into();
         assert!(!windows.take(&rule, &asked("GET", "/"), last, now), "the last to come is known");
+        windows.tidy(now);
+        assert_eq!(windows.windows.capacity(), RATE_WINDOWS_MAX, "windows are open");
+        windows.tidy(now + Duration::from_secs(1000));
+        assert_eq!(windows.windows.capacity(), 0);
     }
 }

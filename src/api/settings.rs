@@ -47,6 +47,7 @@ pub(super) async fn update(state: Rc<State>, mut request: Request) -> Result<Res
         JobError::Refused(error) => error,
         JobError::Store(error) => error.into(),
     })?;
+    state.activity.look();
     Ok(shown(&settings, &fields))
 }
 

@@ -717,5 +717,6 @@ fn system_collections_need_the_owner_of_their_records() {
 
 mod auth;
 mod collections;
+mod logs;
 mod policy;
 mod settings;

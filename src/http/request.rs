@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, Uri};
 
 use super::body::Body;
 use crate::limits::{HTTP_FORM_FIELDS_MAX, HTTP_QUERY_BYTES_MAX, HTTP_QUERY_FIELDS_MAX};
@@ -44,7 +45,54 @@ pub struct Request {
     pub real_ip: IpAddr,
     /// The body, not yet read: the handler says how much of it there may be.
     pub body: Body,
+    uri: Uri,
     headers: HeaderMap,
+}
+
+/// What a log tells of a request. Copying it copies no text.
+#[derive(Clone)]
+pub struct Head {
+    method: &'static str,
+    uri: Uri,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+}
+
+impl Head {
+    /// The method in capitals.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// Path and query, as sent.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |url| url.as_str())
+    }
+
+    /// The Referer; empty without one.
+    #[must_use]
+    pub fn referer(&self) -> &str {
+        text_of(self.referer.as_ref())
+    }
+
+    /// The User-Agent; empty without one.
+    #[must_use]
+    pub fn user_agent(&self) -> &str {
+        text_of(self.user_agent.as_ref())
+    }
+
+    /// The Authorization, which is a secret; empty without one.
+    #[must_use]
+    pub fn authorization(&self) -> &str {
+        text_of(self.authorization.as_ref())
+    }
+}
+
+fn text_of(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 impl std::fmt::Debug for Request {
@@ -82,6 +130,7 @@ impl Request {
             peer,
             real_ip: peer.ip(),
             body,
+            uri: parts.uri,
             headers: parts.headers,
         }
     }
@@ -94,7 +143,7 @@ impl Request {
         for (name, value) in headers {
             if let (Ok(name), Ok(value)) = (
                 hyper::header::HeaderName::from_bytes(name.as_bytes()),
-                hyper::header::HeaderValue::from_str(value),
+                HeaderValue::from_str(value),
             ) {
                 map.append(name, value);
             }
@@ -107,7 +156,21 @@ impl Request {
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             real_ip: IpAddr::from([127, 0, 0, 1]),
             body: Body::from(body.to_vec()),
+            uri: target.parse().unwrap_or_default(),
             headers: map,
+        }
+    }
+
+    /// What a log tells of it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let header = |name| self.headers.get(name).cloned();
+        Head {
+            method: self.method_text(),
+            uri: self.uri.clone(),
+            referer: header(hyper::header::REFERER),
+            user_agent: header(hyper::header::USER_AGENT),
+            authorization: header(hyper::header::AUTHORIZATION),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Refused, rules};
 use crate::limits::{FILTER_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::model::filter::{FilterError, Plan, RequestInfo, Resolver, Speaker, parse};
-use crate::model::{Collection, Page, Paging};
+use crate::model::{Collection, Page, Paging, Schema};
 use crate::store::Reader;
 
 /// The parameters of a list as a client wrote them; `None` or empty = not given.
@@ -82,6 +82,21 @@ pub fn list(
         .map_err(|_| Refused::BadParameter("filter"))
         .and_then(|resolver| plan(resolver, info, params))?;
     Ok(reader.list(&plan, paging)?)
+}
+
+/// A query over what a superuser's filter lets pass.
+///
+/// # Errors
+/// [`Refused::BadParameter`].
+pub fn filtered(
+    schema: &Schema,
+    collection: &Arc<Collection>,
+    info: &RequestInfo,
+    filter: Option<String>,
+) -> Result<Plan, Refused> {
+    let resolver = rules::start(schema, collection, rules::Gate::Open, info);
+    let resolver = resolver.map_err(|_| Refused::BadParameter("filter"))?;
+    plan(resolver, info, &Params { filter, ..Params::default() })
 }
 
 /// Adds what the client asks for.

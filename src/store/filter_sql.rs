@@ -74,6 +74,17 @@ pub(super) fn count(plan: &Plan) -> Sql {
     writer.finish()
 }
 
+/// The hours in which records were created that fit (`YYYY-MM-DD HH:00:00`), and how many in each.
+pub(super) fn hours(plan: &Plan) -> Sql {
+    let mut writer = Writer::default();
+    // As the index of the log has it.
+    writer.text.push_str("SELECT strftime('%Y-%m-%d %H:00:00', j0.`created`) AS date, count(*)");
+    writer.from(plan);
+    writer.conditions(plan, None);
+    writer.text.push_str(" GROUP BY date HAVING date IS NOT NULL");
+    writer.finish()
+}
+
 /// The columns of the record with this id, if it fits.
 pub(super) fn one(plan: &Plan, id: &str) -> Sql {
     let mut writer = Writer::default();

@@ -1,6 +1,6 @@
 //! The encrypted database: the only room with SQL, rusqlite or the key.
 //!
-//! Three threads own a connection each: one writer and two readers. A job is a closure; it runs
+//! Four threads own a connection each: one writer, two readers, and the one of [`logs`]. A job is a closure; it runs
 //! on such a thread and gets verbs that take and give model types:
 //!
 //! ```text
@@ -34,6 +34,7 @@ mod filter_sql;
 #[cfg(test)]
 mod fixture;
 mod keyslot;
+pub mod logs;
 mod migrate;
 mod moving;
 mod open;
@@ -52,6 +53,7 @@ use std::sync::Arc;
 pub use self::copy::CopyError;
 pub use self::error::{JobError, OpenError, StoreError};
 pub use self::keyslot::KeyPlace;
+pub use self::logs::{LogBook, LogHour, LogRow, Logs};
 pub use self::moving::{
     Exporting, Imported, MoveError, PlainDatabases, SettingsKey, import, rekey,
 };
@@ -72,6 +74,7 @@ pub struct Store<E> {
     writes: Sender<writer::Job<E>>,
     reads: Sender<reader::Job>,
     schema: Arc<RwLock<Arc<Schema>>>,
+    logs: Logs,
 }
 
 impl<E> Clone for Store<E> {
@@ -80,6 +83,7 @@ impl<E> Clone for Store<E> {
             writes: self.writes.clone(),
             reads: self.reads.clone(),
             schema: Arc::clone(&self.schema),
+            logs: self.logs.clone(),
         }
     }
 }
@@ -159,10 +163,17 @@ impl<E: Send + 'static> Store<E> {
         Arc::clone(&self.schema.read_blocking())
     }
 
+    /// The log of requests, which has a thread of its own.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
     /// Takes no more jobs. Those in the queues still run; then the threads end and the channel of
     /// commits closes, so that whoever publishes ends too. [`Running::join`] waits for it.
     pub fn close(&self) {
         self.writes.close();
         self.reads.close();
+        self.logs.close();
     }
 }

@@ -22,7 +22,7 @@ use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
 use super::plain::distrust;
 use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
-use super::{Committed, OpenError, Store, StoreError, collections, migrate, reader, writer};
+use super::{Committed, Logs, OpenError, Store, StoreError, collections, migrate, reader, writer};
 use crate::limits::{
     DATABASE_BUSY_MS_MAX, DATABASE_CACHE_KIB, DATABASE_STATEMENTS_MAX, READ_QUEUE_JOBS_MAX,
     STORE_STACK_BYTES, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES_MAX, WRITE_GROUP_JOBS_MAX,
@@ -119,10 +119,10 @@ fn open_found<E: Send + 'static>(
     })?);
     let readers = [(); READERS].map(|()| connect_reader(&data, &database_key));
     let readers = readers.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Nothing writes the log yet: its database is made and left alone.
     let log = connect(&auxiliary, &database_key)?;
     migrate::auxiliary(&log).map_err(database_error("bring up to date", &auxiliary))?;
-    drop(log);
+    log.execute_batch("PRAGMA synchronous = NORMAL")
+        .map_err(database_error("set up", &auxiliary))?;
     // Not only where this start made the files: a killed one may have, and have answered nobody.
     keyslot::sync_folder(&data)?;
 
@@ -131,7 +131,7 @@ fn open_found<E: Send + 'static>(
         files: keyslot::subkey(&data_key, "files"),
         cookies: keyslot::subkey(&data_key, "cookies"),
     };
-    let (store, committed, running) = start(&data, connection, readers, schema, &lock)
+    let (store, committed, running) = start(&data, connection, readers, log, schema, &lock)
         .map_err(file_error("start the threads of", dir))?;
     made.keep();
     Ok(Opened { store, committed, running, first_start, key_place, subkeys })
@@ -271,11 +271,12 @@ fn database_error(
     move |source| OpenError::Database { action, database: database.to_owned(), source }
 }
 
-/// Starts the three threads. Each holds the lock file, so the lock ends with the last of them.
+/// Starts the four threads. Each holds the lock file, so the lock ends with the last of them.
 fn start<E: Send + 'static>(
     database: &Path,
     connection: Connection,
     readers: Vec<Connection>,
+    log: Connection,
     schema: Arc<crate::model::Schema>,
     lock: &Arc<File>,
 ) -> io::Result<(Store<E>, Receiver<Committed<E>>, Running)> {
@@ -283,7 +284,7 @@ fn start<E: Send + 'static>(
     let (reads, read_queue) = bounded(READ_QUEUE_JOBS_MAX);
     let (publish, committed) = bounded(WRITE_GROUP_JOBS_MAX);
     let gate = Arc::new(Gate::new(()));
-    let mut threads = Vec::with_capacity(1 + READERS);
+    let mut threads = Vec::with_capacity(2 + READERS);
     for reader in readers {
         let (schema, queue, lock) = (Arc::clone(&schema), read_queue.clone(), Arc::clone(lock));
         let gate = Arc::clone(&gate);
@@ -296,6 +297,17 @@ fn start<E: Send + 'static>(
             },
         )?);
     }
+    let (logs, log_queue) = Logs::new();
+    let log_lock = Arc::clone(lock);
+    threads.push(
+        thread::Builder::new().name("store-log".into()).stack_size(STORE_STACK_BYTES).spawn(
+            move || {
+                let _lock = log_lock;
+                super::logs::run(&log, &log_queue);
+                drop(log);
+            },
+        )?,
+    );
     let wal = writer::Wal::new(database, gate);
     let (writer_schema, lock) = (Arc::clone(&schema), Arc::clone(lock));
     threads.push(
@@ -314,7 +326,7 @@ fn start<E: Send + 'static>(
         )?,
     );
     let schema = Arc::new(RwLock::new(schema));
-    Ok((Store { writes, reads, schema }, committed, Running { threads }))
+    Ok((Store { writes, reads, schema, logs }, committed, Running { threads }))
 }
 
 #[cfg(test)]

@@ -219,7 +219,8 @@ impl Reader<'_> {
         Ok(is_found)
     }
 
-    fn rows(
+    /// Runs a query and shows each row.
+    pub(super) fn rows(
         &self,
         sql: &filter_sql::Sql,
         mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
@@ -387,8 +388,7 @@ impl<E> Tx<'_, E> {
             .map_err(sqlite("list ids"))
     }
 
-    /// Removes the record with this id; `false` when there is none. With an auth record go its
-    /// MFAs, OTPs, known origins and external sign-ins.
+    /// Removes the record with this id; `false` when there is none. What refers to it stays.
     ///
     /// # Errors
     /// A view has no records; or the database failed.
@@ -400,11 +400,37 @@ impl<E> Tx<'_, E> {
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.execute([id]))
             .map_err(sqlite("delete a record"))?;
-        if removed > 0 && collection.kind == Kind::Auth {
-            self.forget(&[EXTERNAL_AUTHS], collection, id)?;
-            self.forget(&SIGN_INS, collection, id)?;
-        }
         Ok(removed > 0)
+    }
+
+    /// Removes an auth record's MFAs, OTPs, known origins and external sign-ins.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_sign_ins(&mut self, collection: &Collection, id: &str) -> Result<(), StoreError> {
+        self.forget(&[EXTERNAL_AUTHS], collection, id)?;
+        self.forget(&SIGN_INS, collection, id)
+    }
+
+    /// Removes what belongs to records of a collection, by `collectionRef`, and was created before a
+    /// moment (as PocketBase writes it).
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_created_before(
+        &mut self,
+        collection: &Collection,
+        owners_id: &str,
+        before: &str,
+    ) -> Result<(), StoreError> {
+        refuse_view(collection)?;
+        let table = quoted(&collection.name);
+        let sql = format!("DELETE FROM {table} WHERE `collectionRef` = ?1 AND `created` < ?2");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.execute([owners_id, before]))
+            .map(drop)
+            .map_err(sqlite("delete expired records"))
     }
 
     /// Makes the superuser with this address, or gives it a new password and token key, which ends
@@ -761,6 +787,7 @@ mod tests {
                 tx.insert(&origins, &origin).unwrap();
             }
             assert!(tx.delete(&collection, superuser.id(&collection)).unwrap());
+            tx.delete_sign_ins(&collection, superuser.id(&collection)).unwrap();
             assert_eq!(tx.record_by_id(&origins, "one").unwrap(), None);
             assert!(tx.record_by_id(&origins, "two").unwrap().is_some());
         });

@@ -58,6 +58,7 @@ pub struct Tx<'c, E> {
     reader: Reader<'c>,
     events: Vec<E>,
     has_large_cache: bool,
+    wants_short_wal: bool,
     generation_before: i32,
 }
 
@@ -95,6 +96,16 @@ impl<'c, E> Tx<'c, E> {
         set_cache(self.connection, DATABASE_CACHE_LARGE_KIB)
     }
 
+    /// Lets SQLite bring up to date what it knows of the tables, and has the WAL moved into the
+    /// database after the commit.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn optimize(&mut self) -> Result<(), StoreError> {
+        self.wants_short_wal = true;
+        self.connection.execute_batch("PRAGMA optimize").map_err(sqlite("optimize"))
+    }
+
     /// The verbs on a connection of the test's own, outside of any transaction.
     #[cfg(test)]
     pub(super) fn for_test(connection: &'c Connection, schema: &Arc<Schema>) -> Self {
@@ -106,6 +117,7 @@ impl<'c, E> Tx<'c, E> {
             reader: Reader { connection, schema: Arc::clone(schema) },
             events: Vec::new(),
             has_large_cache: false,
+            wants_short_wal: false,
             generation_before: schema.generation(),
         }
     }
@@ -129,6 +141,7 @@ pub struct Committed<E> {
     /// The schema from this commit on, if the job changed it. [`Self::finish`] gives it to
     /// [`Store::schema`](super::Store::schema) before it answers.
     pub schema: Option<Arc<Schema>>,
+    wants_short_wal: bool,
     reply: Reply,
 }
 
@@ -156,13 +169,13 @@ impl Wal {
         Self { path: path.into(), gate, cut_at_bytes: WAL_BYTES_MAX }
     }
 
-    /// After a commit: cuts the WAL when it has become too long, while our readers wait. Somebody
+    /// After a commit: cuts the WAL when it has become too long, or when that is wanted, while our readers wait. Somebody
     /// else who reads (a backup, say) may prevent it; then it is tried again when it has grown by
     /// as much once more.
-    fn keep_short(&mut self, connection: &Connection) {
+    fn keep_short(&mut self, connection: &Connection, is_wanted: bool) {
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |wal| wal.len());
         let bytes = length(&self.path);
-        if bytes <= self.cut_at_bytes {
+        if bytes <= self.cut_at_bytes && !is_wanted {
             self.cut_at_bytes = self.cut_at_bytes.min(bytes + WAL_BYTES_MAX);
             return;
         }
@@ -195,12 +208,14 @@ pub(super) fn run<E>(
         let jobs = std::iter::once(first)
             .chain(std::iter::from_fn(|| queue.try_recv().ok()))
             .take(WRITE_GROUP_JOBS_MAX);
-        for done in commit_group(connection, &mut schema, jobs) {
+        let group = commit_group(connection, &mut schema, jobs);
+        let wants_short_wal = group.iter().any(|done| done.wants_short_wal);
+        for done in group {
             if committed.send_blocking(done).is_err() {
                 return;
             }
         }
-        wal.keep_short(connection);
+        wal.keep_short(connection, wants_short_wal);
     }
 }
 
@@ -223,12 +238,13 @@ fn commit_group<E>(
         let mut tx = Tx::new(connection, schema);
         let (verdict, undone) = run_job(connection, job, &mut tx);
         has_large_cache |= tx.has_large_cache;
+        let wants_short_wal = tx.wants_short_wal;
         let changed = tx.changed_schema().filter(|_| verdict.keep);
         if let Some(changed) = &changed {
             *schema = Arc::clone(changed);
         }
         let events = if verdict.keep { tx.events } else { Vec::new() };
-        group.push(Committed { events, schema: changed, reply: verdict.reply });
+        group.push(Committed { events, schema: changed, wants_short_wal, reply: verdict.reply });
         if undone.is_err() {
             // What still waits can have the next transaction.
             outcome = undone;
@@ -541,6 +557,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wal_is_cut_when_that_is_wanted() {
+        let dir = TestDir::new();
+        let opened = TestStore::open(&dir.data());
+        opened.add("a.example.com.", "x");
+        smol::block_on(opened.store.write(|tx| tx.optimize())).unwrap();
+        // Whose answer says that what followed the commit before is over.
+        smol::block_on(opened.store.write(|_| Ok::<_, StoreError>(()))).unwrap();
+        let wal = std::fs::metadata(dir.data().join("data.db-wal")).unwrap();
+        assert_eq!(wal.len(), 0);
+        opened.close();
+    }
+
+    #[test]
     fn a_wal_that_cannot_be_cut_is_left_alone_until_it_has_grown() {
         let dir = TestDir::new();
         let opened = TestStore::open(&dir.data());
@@ -552,7 +581,7 @@ mod tests {
         let cut = opened.store.write(move |tx| {
             // Within a transaction a checkpoint is refused: the WAL stays as it is, and the gate is
             // open again afterwards.
-            wal.keep_short(tx.connection);
+            wal.keep_short(tx.connection, false);
             Ok::<_, StoreError>(wal.cut_at_bytes)
         });
         let cut_at_bytes = smol::block_on(cut).unwrap();
