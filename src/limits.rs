@@ -153,6 +153,16 @@ pub const WRITE_GROUP_JOBS_MAX: usize = 128;
 pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
 /// Reads that wait for a reader; a caller beyond waits for room.
 pub const READ_QUEUE_JOBS_MAX: usize = 256;
+/// Paths of an `expand` parameter; what comes after them is not looked at.
+pub const EXPAND_PATHS_MAX: usize = 100;
+/// Steps of an expand path; what comes after them is not looked at (PocketBase's `core`).
+pub const EXPAND_LEVELS_MAX: usize = 6;
+/// Records that a step against a relation leads to (PocketBase's `core`).
+pub const EXPAND_BACK_RELATED_MAX: usize = 1000;
+/// Records that one answer holds with all that is expanded, each as often as it is written; a path
+/// that would lead beyond is left out.
+pub const EXPANDED_RECORDS_MAX: usize = 20_000;
+const _: () = assert!(EXPANDED_RECORDS_MAX as u64 > 2 * LIST_PER_PAGE_MAX);
 /// Records on a page of a list when the client does not say (PocketBase's `tools/search`).
 pub const LIST_PER_PAGE_DEFAULT: u64 = 30;
 /// Records on a page of a list, however many the client asks for (PocketBase's `tools/search`).
@@ -490,6 +500,8 @@ pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 pub const FILTER_RELATIONS_MAX: usize = 6;
 /// Joins of one query: SQLite takes 64 tables.
 pub const FILTER_JOINS_MAX: usize = 60;
+/// Combinations of joined records that a filter judged in memory looks at.
+pub const FILTER_STEPS_MAX: usize = 100_000;
 /// Arguments of `strftime`, as in PocketBase.
 pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
 

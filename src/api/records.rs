@@ -2,23 +2,22 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::{request_info, with_caller};
 use super::error::{ApiError, Failed};
-use super::json::Fields;
+use super::fields::Fields;
 use super::{State, caller, collection, decode, json, json_response, token_of};
 use crate::auth::Identity;
 use crate::auth::password::Busy;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::model::filter::RequestInfo;
-use crate::model::{Collection, Kind};
+use crate::model::{Collection, Kind, Record};
 use crate::publish::Event;
 use crate::records::submission::Verifying;
-use crate::records::{self, Author, Refused, Submission, Write};
+use crate::records::{self, Author, Refused, Submission, Write, enrich};
 use crate::store::{JobError, Reader, Tx};
 
 const NO_COLLECTION: &str = "Missing collection context.";
@@ -59,9 +58,11 @@ pub(super) async fn list(
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
         let info = with_caller(info, caller.as_ref());
-        let page = records::list(reader, &collection, &info, &asked)?;
-        let managed = records::rules::managed(reader, &collection, &info, &page.items)?;
-        Ok(json::page(&collection, caller.as_ref(), &managed, &page, &fields))
+        let mut page = records::list(reader, &collection, &info, &asked)?;
+        let items = std::mem::take(&mut page.items);
+        let expand = info.query.get("expand").map(String::as_str);
+        let seen = enrich(reader, &collection, &info, items, expand)?;
+        Ok(json::page(&collection, caller.as_ref(), &page, &seen, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -83,12 +84,25 @@ pub(super) async fn view(
         let caller = caller(reader, token.as_deref())?;
         let info = with_caller(info, caller.as_ref());
         let record = records::view(reader, &collection, &info, &id)?;
-        let seen = from_ref(&record);
-        let managed = records::rules::managed(reader, &collection, &info, seen)?;
-        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
+        shown(reader, &collection, caller.as_ref(), &info, record, &fields)
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
+}
+
+/// A record as the caller sees it, with what the request wants expanded.
+pub(super) fn shown(
+    reader: &Reader<'_>,
+    collection: &Arc<Collection>,
+    caller: Option<&Identity>,
+    info: &RequestInfo,
+    record: Record,
+    fields: &Fields,
+) -> Result<String, Refused> {
+    let expand = info.query.get("expand").map(String::as_str);
+    let seen = enrich(reader, collection, info, vec![record], expand)?;
+    let seen = seen.first().ok_or(Refused::NotFound)?;
+    Ok(json::record(collection, caller, seen, fields))
 }
 
 /// `POST /api/collections/{collection}/records`
@@ -106,8 +120,7 @@ pub(super) async fn create(
         let (collection, caller, info) = asked.now(tx)?;
         let author = Author { info: &info, ttl_default_secs };
         let record = records::create(tx, author, &collection, &asked.sent)?;
-        let managed = records::rules::managed(tx, &collection, &info, from_ref(&record))?;
-        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
+        shown(tx, &collection, caller.as_ref(), &info, record, &fields)
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -131,8 +144,7 @@ pub(super) async fn update(
         let (collection, caller, info) = asked.now(tx)?;
         let author = Author { info: &info, ttl_default_secs };
         let record = records::update(tx, author, &collection, &id, &asked.sent)?;
-        let managed = records::rules::managed(tx, &collection, &info, from_ref(&record))?;
-        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
+        shown(tx, &collection, caller.as_ref(), &info, record, &fields)
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;

@@ -22,6 +22,7 @@ pub mod account;
 pub mod create;
 pub mod delete;
 pub mod dns;
+pub mod enrich;
 pub mod list;
 pub mod rules;
 mod save;
@@ -33,6 +34,7 @@ pub mod zonefile;
 
 pub use create::create;
 pub use delete::{delete, truncate};
+pub use enrich::{Seen, enrich};
 pub use list::list;
 pub use submission::Submission;
 pub use update::update;
