@@ -93,3 +93,13 @@ fn a_server_that_stands_still_feeds_no_watchdog() {
     server.signal(Signal::CONT);
     manager.hear_that("WATCHDOG=1");
 }
+
+#[test]
+fn the_journal_gets_levels_and_no_times() {
+    let home = Home::new("journal");
+    let server =
+        home.spawn(home.serve_command(&["--dns", "127.0.0.1:0"]).env("JOURNAL_STREAM", "1:2"));
+    assert!(server.stop().success());
+    let log = std::fs::read_to_string(home.dir.join("server.log")).expect("it logged");
+    assert!(log.contains("\n<6>pocketdns::"), "{log}");
+}
