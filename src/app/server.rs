@@ -1,22 +1,22 @@
-//! Everything that listens: DNS, HTTP, the control socket.
+//! Everything that listens, and what it answers with.
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
-use smol::channel::Sender;
 use smol::{Async, LocalExecutor, Task};
+use zeroize::Zeroizing;
 
 use super::Error;
+use super::listeners::{Ground, Listeners};
 use super::passes::Passes;
 use crate::auth::password::Passwords;
-use crate::config::{Data, Serve};
+use crate::auth::superuser::ensure;
+use crate::config::{Data, Serve, Superuser};
 use crate::control::{self, Context};
-use crate::dns::bind::Listeners;
-use crate::dns::respond::{Transport, respond};
+use crate::dns::querylog::QueryLog;
 use crate::dns::stats::Stats;
-use crate::dns::{self, tcp, udp};
+use crate::dns::tcp;
 use crate::limits::{
     DNS_TCP_CONNECTIONS_MAX, HTTP_OPEN_FILES_PARTS, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
 };
@@ -34,71 +34,58 @@ pub(super) struct World<'a> {
 
 /// Everything that listens.
 pub(super) struct Server {
-    pub(super) dns: Vec<SocketAddr>,
-    pub(super) http: SocketAddr,
-    tcp: Rc<tcp::Server<Responder>>,
+    pub(super) listeners: Listeners,
+    pub(super) passwords: Rc<Passwords>,
+    /// What `/ready` says.
+    pub(super) is_ready: Rc<Cell<bool>>,
     counters: Rc<Counters>,
     /// Dropped, they end.
     tasks: Vec<Task<Infallible>>,
-    http_task: Task<io::Result<()>>,
-    http_stop: Sender<Infallible>,
     api: Rc<api::State>,
 }
-
-/// Answers a query over TCP.
-type Responder = Box<dyn Fn(&[u8], &mut [u8]) -> Option<usize>>;
 
 impl Server {
     /// Binds everything, then starts a task for each socket.
     pub(super) fn start(
         world: World<'_>,
         data: &Data,
-        addresses: &Serve,
+        serve: &Serve,
         open_files_max: usize,
     ) -> Result<Self, Error> {
         let World { executor, store, live, passes } = world;
-        let zones = &live.zones;
-        let listeners = dns::bind::bind(&addresses.dns)?;
-        let http_failed = |source| Error::Http { address: addresses.http, source };
-        let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
-        let http = http_listener.local_addr().map_err(http_failed)?;
-        let control = control::server::bind(&data.dir)
-            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
-
         let stats = Rc::new(Stats::default());
-        let over_tcp = Rc::clone(zones);
         let grants = tcp::Grants::for_connections(
             (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / OPEN_FILES_PARTS
                 * (OPEN_FILES_PARTS - HTTP_OPEN_FILES_PARTS))
                 .min(DNS_TCP_CONNECTIONS_MAX),
         );
-        let tcp = Rc::new(tcp::Server::new(
-            grants,
-            Rc::clone(&stats),
-            Box::new(move |query: &[u8], out: &mut [u8]| {
-                respond(&over_tcp.borrow(), query, Transport::Tcp, out)
-            }) as Responder,
-        ));
-        let mut tasks = Vec::new();
-        let mut dns = Vec::new();
-        for Listeners { address, udp: datagrams, tcp: listener } in listeners {
-            dns.push(address);
-            let datagrams = Async::new(datagrams).map_err(Error::Register)?;
-            let listener = Async::new(listener).map_err(Error::Register)?;
-            let zones = Rc::clone(zones);
-            tasks.push(executor.spawn(udp::serve(
-                datagrams,
-                Rc::clone(&stats),
-                move |query, out| respond(&zones.borrow(), query, Transport::Udp, out),
-            )));
-            tasks.push(executor.spawn(Rc::clone(&tcp).serve(listener, Rc::clone(executor))));
-        }
-
+        let tcp = Rc::new(tcp::Server::new(grants, Rc::clone(&stats)));
+        let query_log = Rc::new(QueryLog::default());
         let passwords = Rc::new(Passwords::new());
-        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp: Rc::clone(&tcp) });
+        let is_ready = Rc::new(Cell::new(true));
+        let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live);
+        api.origins = api::Origins::new(serve.origins.clone());
+        api.ttl_default_secs = serve.ttl_default_secs;
+        let api = Rc::new(api);
+        let mut listeners = Listeners::new(Ground {
+            executor: Rc::clone(executor),
+            zones: Rc::clone(&live.zones),
+            stats: Rc::clone(&stats),
+            tcp: Rc::clone(&tcp),
+            query_log: Rc::clone(&query_log),
+            http_settings: http::Settings::new(open_files_max),
+            api: api::handler(Rc::clone(&api)),
+            is_ready: Rc::clone(&is_ready),
+        });
+        listeners.apply(serve)?;
+        let control = control::server::bind(&data.dir)
+            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
+
+        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp });
         let context = Context {
             store: store.clone(),
             passwords: Rc::clone(&passwords),
+            ttl_default_secs: serve.ttl_default_secs,
             stats: Some(Box::new({
                 let counters = Rc::clone(&counters);
                 move || counters.lines()
@@ -106,48 +93,51 @@ impl Server {
         };
         let control = Async::new(control).map_err(Error::Register)?;
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
-        tasks.push(executor.spawn(control));
+        let (logging, scheduling) = (Rc::clone(&api), Rc::clone(&api));
+        let logging = async move { logging.activity.run(&logging.store, &logging.settings).await };
+        let tasks = vec![
+            executor.spawn(control),
+            executor.spawn(query_log.run()),
+            executor.spawn(api::realtime::deliver(Rc::clone(&api))),
+            executor.spawn(logging),
+            executor.spawn(async move { scheduling.jobs.run().await }),
+        ];
+        Ok(Self { listeners, passwords, is_ready, counters, tasks, api })
+    }
 
-        let mut state = api::State::new(store.clone(), passwords, live);
-        state.origins = api::Origins::new(addresses.origins.clone());
-        let state = Rc::new(state);
-        tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
-        let logging = Rc::clone(&state);
-        tasks.push(
-            executor.spawn(
-                async move { logging.activity.run(&logging.store, &logging.settings).await },
-            ),
-        );
-        let scheduling = Rc::clone(&state);
-        tasks.push(executor.spawn(async move { scheduling.jobs.run().await }));
-        let (http_stop, stopped) = smol::channel::bounded(1);
-        let http_task = executor.spawn(http::serve(
-            http_listener,
-            Rc::clone(executor),
-            http::Settings::new(open_files_max),
-            api::handler(Rc::clone(&state)),
-            stopped,
-        ));
-        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop, api: state })
+    /// Makes the accounts that the configuration asks for; those that are as asked stay untouched.
+    pub(super) async fn make_superusers(
+        &self,
+        superusers: &[Superuser],
+        store: &Store<Event>,
+    ) -> Result<(), Error> {
+        for Superuser { email, password, source } in superusers {
+            let secret = Zeroizing::new(password.0.clone());
+            let made = ensure(store, &self.passwords, email, secret).await.map_err(|error| {
+                Error::Superuser { email: email.clone(), place: source, source: error }
+            })?;
+            if made {
+                log::info!("the superuser has the password that {source} gives; email={email:?}");
+            }
+        }
+        Ok(())
     }
 
     /// Where it listens, in a line.
     pub(super) fn addresses(&self) -> String {
-        let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
-        format!("DNS {}, HTTP {}", dns.join(" "), self.http)
+        let Listeners { dns, http, .. } = &self.listeners;
+        let dns: Vec<String> = dns.iter().map(|dns| dns.address.to_string()).collect();
+        let http: Vec<String> = http.iter().map(|http| http.address.to_string()).collect();
+        format!("DNS {}, HTTP {}", dns.join(" "), http.join(" "))
     }
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { tcp, counters, tasks, http_task, http_stop, api, .. } = self;
-        drop(http_stop);
-        if let Err(error) = http_task.await {
-            log::error!("HTTP ended; error={error}");
-        }
+        let Self { listeners, counters, tasks, api, .. } = self;
         control::server::unbind(&data.dir);
+        listeners.stop().await;
         drop(tasks);
         api.activity.write(&api.store, &api.settings()).await;
-        tcp.close();
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }
 }
@@ -156,7 +146,7 @@ impl Server {
 struct Counters {
     passes: Passes,
     stats: Rc<Stats>,
-    tcp: Rc<tcp::Server<Responder>>,
+    tcp: Rc<tcp::Server>,
 }
 
 impl Counters {

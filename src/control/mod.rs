@@ -153,6 +153,7 @@ mod tests {
         let replies = smol::block_on(executor.run(async {
             let listener = Async::new(server::bind(dir).unwrap()).unwrap();
             let context = Context {
+                ttl_default_secs: crate::limits::TTL_SECS_DEFAULT,
                 store: store.clone(),
                 passwords: Rc::new(Passwords::with_cost(4)),
                 stats: Some(Box::new(|| "n=1\n".to_owned())),

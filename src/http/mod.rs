@@ -3,6 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `bind` | the socket of an address |
 //! | [`listener`] | accepting, the caps on connections, the graceful stop |
 //! | `conn` | one connection: its socket under hyper, its time-outs, request in, response out |
 //! | [`feed`] | responses without an end, on a socket that hyper has left |
@@ -16,6 +17,7 @@
 //! Absent: any word of the domain (the caller decides what a status means and what an error body
 //! looks like), TLS, HTTP/2, compression.
 
+mod bind;
 pub mod body;
 mod conn;
 pub mod feed;
@@ -25,6 +27,7 @@ pub mod request;
 pub mod response;
 pub mod router;
 
+pub use bind::bind;
 pub use body::{Body, BodyError};
 pub use feed::{Feed, Octets};
 pub use listener::{Handler, Settings, serve};

@@ -311,6 +311,14 @@ fn what_a_hostile_source_holds_is_refused_and_nothing_is_made() {
         &|| fs::create_dir_all(storage.join(["a"; 20].join("/"))).expect("the directory is ours"),
         "deeper than any folder of PocketBase",
     );
+    refused(
+        &|| {
+            // Sparse: it says that it is large.
+            let file = fs::File::create(storage.join("large")).expect("the directory is ours");
+            file.set_len(8 << 40).expect("the file system has sparse files");
+        },
+        "free some space",
+    );
 }
 
 #[test]
