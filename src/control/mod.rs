@@ -91,7 +91,8 @@ pub fn chain_text(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    chain
+    // A file that somebody else made may be quoted, and must not speak to the terminal.
+    chain.replace(|c: char| c.is_control() && c != '\n', " ")
 }
 
 /// A path to the control socket of `dir` that fits a socket address, and what must stay open while
