@@ -137,6 +137,9 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/collections/meta/scaffolds", |s, r, _| {
         Box::pin(collections::scaffolds(s, r))
     }),
+    route(Method::Get, "/api/collections/meta/oauth2-providers", |s, r, _| {
+        Box::pin(collections::oauth2_providers(s, r))
+    }),
     route(Method::Post, "/api/collections/meta/dry-run-view", |s, r, _| {
         Box::pin(collections::dry_run_view(s, r))
     }),

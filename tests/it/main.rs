@@ -13,4 +13,5 @@ mod load;
 mod moving;
 mod power;
 mod realtime;
+mod schema;
 mod service;
