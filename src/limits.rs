@@ -341,6 +341,10 @@ pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
 /// Octets of a batch where the settings say nothing, as in PocketBase.
 pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+/// How long a batch may take where the settings do not say (PocketBase's `apis/batch`).
+pub const BATCH_TIMEOUT_SECS_DEFAULT: u64 = 3;
+/// Characters of the address of a request in a batch (PocketBase's `core`).
+pub const BATCH_REQUEST_URL_CHARS_MAX: usize = 2000;
 /// Jobs that wait for the log's thread; a caller beyond waits for room.
 pub const LOG_JOBS_MAX: usize = 16;
 /// Entries of the log: some 100 MB. Beyond a tenth more, the oldest go, whatever their age.
