@@ -502,8 +502,8 @@ pub const FILTER_DEPTH_MAX: usize = 64;
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 /// Relations of one path, as in PocketBase.
 pub const FILTER_RELATIONS_MAX: usize = 6;
-/// Joins of one query: SQLite takes 64 tables.
-pub const FILTER_JOINS_MAX: usize = 60;
+/// Joins of one query: SQLite takes 64 tables, the record's own among them.
+pub const FILTER_JOINS_MAX: usize = 63;
 /// Combinations of joined records that a filter judged in memory looks at.
 pub const FILTER_STEPS_MAX: usize = 100_000;
 /// Arguments of `strftime`, as in PocketBase.
