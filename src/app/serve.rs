@@ -143,6 +143,9 @@ async fn announce(
     for address in &server.dns {
         text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
     }
+    if let Some(https) = server.https {
+        text.push_str(&format!("HTTPS https://{https}/\n"));
+    }
     text.push_str(&format!("HTTP http://{}/\n", server.http));
     let dir = data.dir.display();
     if superusers == 0 {

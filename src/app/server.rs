@@ -11,12 +11,13 @@ use smol::{Async, LocalExecutor, Task};
 use super::Error;
 use super::passes::Passes;
 use crate::auth::password::Passwords;
-use crate::config::{Data, Serve};
+use crate::config::{Data, Https, Serve};
 use crate::control::{self, Context};
 use crate::dns::bind::Listeners;
 use crate::dns::respond::{Transport, respond};
 use crate::dns::stats::Stats;
 use crate::dns::{self, tcp, udp};
+use crate::http::tls::Tls;
 use crate::limits::{
     DNS_TCP_CONNECTIONS_MAX, HTTP_OPEN_FILES_PARTS, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
 };
@@ -36,11 +37,12 @@ pub(super) struct World<'a> {
 pub(super) struct Server {
     pub(super) dns: Vec<SocketAddr>,
     pub(super) http: SocketAddr,
+    pub(super) https: Option<SocketAddr>,
     tcp: Rc<tcp::Server<Responder>>,
     counters: Rc<Counters>,
     /// Dropped, they end.
     tasks: Vec<Task<Infallible>>,
-    http_task: Task<io::Result<()>>,
+    http_tasks: Vec<Task<io::Result<()>>>,
     http_stop: Sender<Infallible>,
     api: Rc<api::State>,
 }
@@ -62,6 +64,7 @@ impl Server {
         let http_failed = |source| Error::Http { address: addresses.http, source };
         let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
         let http = http_listener.local_addr().map_err(http_failed)?;
+        let https_listener = addresses.https.as_ref().map(bind_tls).transpose()?;
         let control = control::server::bind(&data.dir)
             .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
 
@@ -121,28 +124,43 @@ impl Server {
         let scheduling = Rc::clone(&state);
         tasks.push(executor.spawn(async move { scheduling.jobs.run().await }));
         let (http_stop, stopped) = smol::channel::bounded(1);
-        let http_task = executor.spawn(http::serve(
-            http_listener,
-            Rc::clone(executor),
-            http::Settings::new(open_files_max),
-            api::handler(Rc::clone(&state)),
-            stopped,
-        ));
-        Ok(Self { dns, http, tcp, counters, tasks, http_task, http_stop, api: state })
+        // Both listeners share what one would have.
+        let share = open_files_max / if https_listener.is_some() { 2 } else { 1 };
+        let mut http_tasks = Vec::new();
+        let mut https = None;
+        let plain = Some((http_listener, None));
+        for (listener, tls) in plain.into_iter().chain(https_listener) {
+            if let Some(tls) = &tls {
+                https = listener.local_addr().ok();
+                tasks.push(executor.spawn(tls.clone().keep_fresh()));
+            }
+            http_tasks.push(executor.spawn(http::serve(
+                listener,
+                Rc::clone(executor),
+                http::Settings::new(share),
+                api::handler(Rc::clone(&state)),
+                stopped.clone(),
+                tls,
+            )));
+        }
+        Ok(Self { dns, http, https, tcp, counters, tasks, http_tasks, http_stop, api: state })
     }
 
     /// Where it listens, in a line.
     pub(super) fn addresses(&self) -> String {
         let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
-        format!("DNS {}, HTTP {}", dns.join(" "), self.http)
+        let https = self.https.map(|address| format!(", HTTPS {address}")).unwrap_or_default();
+        format!("DNS {}, HTTP {}{https}", dns.join(" "), self.http)
     }
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { tcp, counters, tasks, http_task, http_stop, api, .. } = self;
+        let Self { tcp, counters, tasks, http_tasks, http_stop, api, .. } = self;
         drop(http_stop);
-        if let Err(error) = http_task.await {
-            log::error!("HTTP ended; error={error}");
+        for task in http_tasks {
+            if let Err(error) = task.await {
+                log::error!("HTTP ended; error={error}");
+            }
         }
         control::server::unbind(&data.dir);
         drop(tasks);
@@ -150,6 +168,13 @@ impl Server {
         tcp.close();
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }
+}
+
+/// Reads the certificate and binds the socket for it.
+fn bind_tls(https: &Https) -> Result<(TcpListener, Option<Tls>), Error> {
+    let tls = Tls::load(&https.cert, &https.key)?;
+    let failed = |source| Error::Https { address: https.address, source };
+    Ok((TcpListener::bind(https.address).map_err(failed)?, Some(tls)))
 }
 
 /// What the operator can ask to see.

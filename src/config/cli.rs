@@ -11,7 +11,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Invocation, NewKey, Password, Serve, SuperuserVerb,
+    Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Https, Invocation, NewKey, Password, Serve,
+    SuperuserVerb,
 };
 
 /// Reads a command line, the program's name first.
@@ -28,7 +29,7 @@ pub fn parse(
     if !is_serve && listen_before.is_given() {
         return Err(CommandLine::command().error(
             ErrorKind::ArgumentConflict,
-            "--http, --dns and --origins belong to the command `serve`",
+            "--http, --https, --dns and --origins belong to the command `serve`",
         ));
     }
     let action = match command {
@@ -82,6 +83,16 @@ struct Listen {
     /// Where HTTP listens, as ADDRESS:PORT [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Where HTTPS listens beside it, as ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS", requires_all = ["cert", "key"])]
+    https: Option<SocketAddr>,
+    /// The certificate for HTTPS and those that lead to its authority, in PEM form; read again when
+    /// it changes
+    #[arg(long, value_name = "FILE", requires = "https")]
+    cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "https")]
+    key: Option<PathBuf>,
     /// Where DNS listens on UDP and TCP, as ADDRESS:PORT; may be given several times
     /// [default: 127.0.0.1:1053]
     #[arg(long, value_name = "ADDRESS")]
@@ -202,14 +213,24 @@ enum ZoneCommand {
 
 impl Listen {
     fn is_given(&self) -> bool {
-        self.http.is_some() || !self.dns.is_empty() || !self.origins.is_empty()
+        self.http.is_some()
+            || self.https.is_some()
+            || !self.dns.is_empty()
+            || !self.origins.is_empty()
+    }
+
+    fn https(&self) -> Option<Https> {
+        let (address, cert, key) = (self.https?, self.cert.clone()?, self.key.clone()?);
+        Some(Https { address, cert, key })
     }
 
     /// What is said here, else what is said in `before`, else the defaults.
     fn over(self, before: Self) -> Serve {
+        let https = self.https().or_else(|| before.https());
         let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
         let origins = [self.origins, before.origins].into_iter().find(|list| !list.is_empty());
         Serve {
+            https,
             http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
             dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
             origins: origins.unwrap_or_else(|| vec!["*".to_owned()]),
@@ -269,7 +290,8 @@ mod tests {
 
     use super::{CommandLine, parse};
     use crate::config::{
-        Action, DNS_DEFAULT, HTTP_DEFAULT, Invocation, NewKey, Password, Serve, SuperuserVerb,
+        Action, DNS_DEFAULT, HTTP_DEFAULT, Https, Invocation, NewKey, Password, Serve,
+        SuperuserVerb,
     };
 
     fn parsed(line: &str) -> Invocation {
@@ -284,7 +306,8 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(Serve { http: http.parse().unwrap(), dns, origins: vec!["*".into()] })
+        let origins = vec!["*".into()];
+        Action::Serve(Serve { http: http.parse().unwrap(), https: None, dns, origins })
     }
 
     #[test]
@@ -322,6 +345,18 @@ mod tests {
         {
             let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
             assert_eq!(serve.origins, ["https://a", "https://*.b"], "{line}");
+        }
+    }
+
+    #[test]
+    fn https_needs_a_certificate_and_its_key() {
+        for line in ["--https [::1]:0 --cert c --key k", "serve --key k --https [::1]:0 --cert c"] {
+            let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
+            let address = "[::1]:0".parse().unwrap();
+            assert_eq!(serve.https, Some(Https { address, cert: "c".into(), key: "k".into() }));
+        }
+        for line in ["--https [::1]:0", "--https [::1]:0 --cert c", "--cert c --key k", "--key k"] {
+            assert_eq!(exit_code(line), 2, "{line}");
         }
     }
 

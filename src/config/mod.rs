@@ -119,10 +119,23 @@ impl fmt::Debug for Password {
 pub struct Serve {
     /// `--http`.
     pub http: SocketAddr,
+    /// `--https`, `--cert` and `--key`.
+    pub https: Option<Https>,
     /// `--dns`, at least one, each for UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; at least one.
     pub origins: Vec<String>,
+}
+
+/// Where to listen for HTTP over TLS, and with which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Https {
+    /// Port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The certificate, and those that lead to its authority, in PEM form.
+    pub cert: PathBuf,
+    /// Its key, in PEM form.
+    pub key: PathBuf,
 }
 
 /// What to do with a superuser.

@@ -13,3 +13,4 @@ mod moving;
 mod power;
 mod realtime;
 mod service;
+mod web;
