@@ -10,9 +10,13 @@
 
 mod command;
 mod first_zone;
+mod https;
+mod listeners;
 mod load;
 mod moves;
 mod passes;
+mod probes;
+mod reload;
 mod serve;
 mod server;
 mod supervisor;
@@ -21,7 +25,10 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::config::{Action, Data, Invocation};
+use self::reload::Source;
+use crate::auth::superuser::SuperuserError;
+use crate::config::load::LoadError;
+use crate::config::{self, Action, Data, Invocation, settle};
 use crate::control::CommandError;
 use crate::control::client::AskError;
 use crate::dns::bind::BindError;
@@ -70,6 +77,10 @@ pub enum Error {
     #[error("{0} records would be refused")]
     FilesRefused(usize),
     #[error(transparent)]
+    Corefile(#[from] LoadError),
+    #[error("cannot make the superuser {email:?}, whose password is in {place}")]
+    Superuser { email: String, place: &'static str, source: SuperuserError },
+    #[error(transparent)]
     Move(#[from] moving::Error),
     #[error("cannot print")]
     Output(#[source] io::Error),
@@ -80,10 +91,20 @@ pub enum Error {
 /// # Errors
 /// What could not be done. Nothing is left half done.
 pub fn run(invocation: Invocation, output: &mut impl Write) -> Result<(), Error> {
-    let Invocation { data, action } = invocation;
+    let Invocation { data: flags, action } = invocation;
+    if let Action::ConfigCheck { file } = action {
+        return command::check_config(file.or(flags.conf), output);
+    }
+    let loaded = flags.conf.as_deref().map(config::load::load);
+    let fingerprint = loaded.as_ref().map(|loaded| loaded.fingerprint);
+    let file = loaded.map(|loaded| loaded.corefile).transpose()?;
+    let data = settle::data(flags.clone(), file.as_ref());
     match action {
-        Action::Serve(addresses) => serve::serve(&data, &addresses, output),
-        other => command::run(&data, other, output),
+        Action::Serve(serve_flags) => {
+            let source = Source { data_flags: flags, serve_flags, fingerprint };
+            serve::serve(&data, source, file.as_ref(), output)
+        }
+        other => command::run(&data, settle::ttl_default_secs(file.as_ref()), other, output),
     }
 }
 

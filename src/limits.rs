@@ -129,6 +129,8 @@ pub const HTTP_LINGER_BYTES_MAX: usize = 64 << 20;
 pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
 /// Milliseconds without accepting after an error such as EMFILE.
 pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Connections waiting to be accepted.
+pub const HTTP_BACKLOG_MAX: i32 = 1024;
 /// Seconds between two looks at the files of a certificate.
 pub const TLS_LOOK_SECS: u64 = 10;
 /// Connections accepted before the reactor gets its turn.
@@ -153,6 +155,16 @@ pub const WRITE_GROUP_JOBS_MAX: usize = 128;
 pub const WRITE_QUEUE_JOBS_MAX: usize = 256;
 /// Reads that wait for a reader; a caller beyond waits for room.
 pub const READ_QUEUE_JOBS_MAX: usize = 256;
+/// Paths of an `expand` parameter; what comes after them is not looked at.
+pub const EXPAND_PATHS_MAX: usize = 100;
+/// Steps of an expand path; what comes after them is not looked at (PocketBase's `core`).
+pub const EXPAND_LEVELS_MAX: usize = 6;
+/// Records that a step against a relation leads to (PocketBase's `core`).
+pub const EXPAND_BACK_RELATED_MAX: usize = 1000;
+/// Records that one answer holds with all that is expanded, each as often as it is written; a path
+/// that would lead beyond is left out.
+pub const EXPANDED_RECORDS_MAX: usize = 20_000;
+const _: () = assert!(EXPANDED_RECORDS_MAX as u64 > 2 * LIST_PER_PAGE_MAX);
 /// Records on a page of a list when the client does not say (PocketBase's `tools/search`).
 pub const LIST_PER_PAGE_DEFAULT: u64 = 30;
 /// Records on a page of a list, however many the client asks for (PocketBase's `tools/search`).
@@ -202,6 +214,8 @@ pub const DNS_UDP_BATCH_MIN: usize = 8;
 /// Batches that a UDP task takes before it lets the reactor look at everything else: 128 datagrams
 /// are about a millisecond.
 pub const DNS_UDP_BATCHES_PER_PASS_MAX: usize = 4;
+/// Batches that are answered at a socket that goes: more than its buffer holds.
+pub const DNS_UDP_DRAIN_BATCHES_MAX: usize = 1_000;
 /// Octets of a query over UDP. A question needs 271; the rest is room for EDNS options.
 pub const DNS_UDP_QUERY_BYTES_MAX: usize = 2048;
 /// How long a full send buffer may hold up the UDP task before its replies are dropped.
@@ -234,6 +248,12 @@ pub const BIND_ATTEMPTS_MAX: usize = 64;
 /// Between two log lines of one kind that the network can cause.
 pub const LOG_INTERVAL_SECS_MIN: u64 = 10;
 
+/// Octets of the query log that wait to be written; lines beyond are lost.
+pub const QUERY_LOG_BYTES_MAX: usize = 1 << 20;
+/// Octets of a line of it: the longest name as text, and as much again for the rest.
+pub const QUERY_LOG_LINE_BYTES_MAX: usize = NAME_TEXT_CHARS_MAX + 256;
+
+const _: () = assert!(QUERY_LOG_LINE_BYTES_MAX < QUERY_LOG_BYTES_MAX);
 const _: () = assert!(DNS_UDP_BATCH_MIN <= DNS_UDP_BATCH_MAX);
 const _: () = assert!(DNS_TCP_CLIENT_SHARE > 0);
 const _: () = assert!(DNS_TCP_READ_BYTES <= 2 + TCP_MESSAGE_BYTES_MAX);
@@ -280,6 +300,38 @@ pub const CONTROL_FRAME_SECS_MAX: u64 = 30;
 pub const CONTROL_SEARCH_SECS_MAX: u64 = 5;
 /// Pause between two attempts to take the lock.
 pub const LOCK_PAUSE_MS: u64 = 20;
+
+// ---- The Corefile ------------------------------------------------------------------------------
+
+/// Octets of a Corefile and all that it imports.
+pub const COREFILE_BYTES_MAX: usize = 1 << 20;
+/// Words and braces of it, those of an import as often as it is imported.
+pub const COREFILE_TOKENS_MAX: usize = 100_000;
+/// Octets of a word with its variables replaced.
+pub const COREFILE_WORD_BYTES_MAX: usize = 16 * 1024;
+/// Imports in each other.
+pub const COREFILE_IMPORT_DEPTH_MAX: usize = 16;
+/// Imports in all, each file of a pattern counted.
+pub const COREFILE_IMPORTS_MAX: usize = 1_000;
+/// Blocks in each other, below a server block. Real ones have one.
+pub const COREFILE_NESTING_MAX: usize = 8;
+/// Addresses that DNS listens on.
+pub const DNS_ADDRESSES_MAX: usize = 64;
+/// The longest wait between a request to stop and the stop (`health { lameduck }`).
+pub const LAMEDUCK_SECS_MAX: u64 = 3600;
+/// Seconds between two looks at the Corefile (`reload`), as in CoreDNS: at least, unless told, at most.
+pub const RELOAD_INTERVAL_SECS_MIN: u64 = 2;
+/// See [`RELOAD_INTERVAL_SECS_MIN`].
+pub const RELOAD_INTERVAL_SECS_DEFAULT: u64 = 30;
+/// See [`RELOAD_INTERVAL_SECS_MIN`].
+pub const RELOAD_INTERVAL_SECS_MAX: u64 = 30 * 24 * 3600;
+/// Seconds by which that interval varies: at least, when it varies; unless told.
+pub const RELOAD_JITTER_SECS_MIN: u64 = 1;
+/// See [`RELOAD_JITTER_SECS_MIN`].
+pub const RELOAD_JITTER_SECS_DEFAULT: u64 = 15;
+
+const _: () = assert!(COREFILE_WORD_BYTES_MAX < COREFILE_BYTES_MAX);
+const _: () = assert!(RELOAD_INTERVAL_SECS_MIN <= RELOAD_INTERVAL_SECS_DEFAULT);
 
 // ---- Settings, limits of requests, logs, jobs -------------------------------------------------
 
@@ -450,6 +502,8 @@ pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 pub const FILTER_RELATIONS_MAX: usize = 6;
 /// Joins of one query: SQLite takes 64 tables.
 pub const FILTER_JOINS_MAX: usize = 60;
+/// Combinations of joined records that a filter judged in memory looks at.
+pub const FILTER_STEPS_MAX: usize = 100_000;
 /// Arguments of `strftime`, as in PocketBase.
 pub const STRFTIME_ARGUMENTS_MAX: usize = 10;
 

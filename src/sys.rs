@@ -5,8 +5,9 @@
 //! `rustix` does not have.
 #![expect(unsafe_code, reason = "allocator, mapped code, environment, interfaces")]
 
+use std::ffi::CStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::ptr;
 
@@ -133,46 +134,68 @@ pub fn host_name() -> String {
 #[must_use]
 pub fn host_addresses() -> Vec<IpAddr> {
     let mut addresses = Vec::new();
+    each_interface_address(|_, address| {
+        let address = address.ip();
+        let is_link_local = match address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        if !address.is_loopback() && !is_link_local && !address.is_unspecified() {
+            addresses.push(address);
+        }
+    });
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// The addresses of the interface of this name, if it is up, with port 0; link-local ones know their
+/// interface.
+#[must_use]
+pub fn interface_addresses(name: &str) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    each_interface_address(|interface, address| {
+        if interface == name.as_bytes() && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    });
+    addresses
+}
+
+/// Tells the name and the address, port 0, for each address of the interfaces that are up.
+fn each_interface_address(mut tell: impl FnMut(&[u8], SocketAddr)) {
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: `list` is where the call puts its list. On success each entry of it, and what its
     // pointers point to, is valid until `freeifaddrs`, which is called once, after the last use.
-    // An address is read as the structure that its family says, and copied.
+    // An address is read as the structure that its family says, and copied; a name ends in NUL.
     unsafe {
         if libc::getifaddrs(&raw mut list) != 0 {
-            return addresses;
+            return;
         }
         let mut entry = list;
         while !entry.is_null() {
             let interface = &*entry;
             entry = interface.ifa_next;
             let is_up = interface.ifa_flags & libc::IFF_UP as libc::c_uint != 0;
-            if !is_up || interface.ifa_addr.is_null() {
+            if !is_up || interface.ifa_addr.is_null() || interface.ifa_name.is_null() {
                 continue;
             }
             let address = match libc::c_int::from((*interface.ifa_addr).sa_family) {
                 libc::AF_INET => {
                     let v4 = ptr::read_unaligned(interface.ifa_addr.cast::<libc::sockaddr_in>());
-                    IpAddr::from(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)))
+                    SocketAddr::from((Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)), 0))
                 }
                 libc::AF_INET6 => {
                     let v6 = ptr::read_unaligned(interface.ifa_addr.cast::<libc::sockaddr_in6>());
-                    IpAddr::from(Ipv6Addr::from(v6.sin6_addr.s6_addr))
+                    let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                    SocketAddrV6::new(address, 0, 0, v6.sin6_scope_id).into()
                 }
                 _ => continue,
             };
-            let is_link_local = match address {
-                IpAddr::V4(v4) => v4.is_link_local(),
-                IpAddr::V6(v6) => v6.is_unicast_link_local(),
-            };
-            if !address.is_loopback() && !is_link_local && !address.is_unspecified() {
-                addresses.push(address);
-            }
+            tell(CStr::from_ptr(interface.ifa_name).to_bytes(), address);
         }
         libc::freeifaddrs(list);
     }
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
 }
 
 #[cfg(test)]
@@ -183,6 +206,13 @@ mod tests {
         let addresses = super::host_addresses();
         assert!(addresses.iter().all(|address| !address.is_loopback()), "{addresses:?}");
         assert!(addresses.is_sorted());
+    }
+
+    #[test]
+    fn the_loopback_interface_has_its_address() {
+        let addresses = super::interface_addresses("lo");
+        assert!(addresses.contains(&([127, 0, 0, 1], 0).into()), "{addresses:?}");
+        assert!(super::interface_addresses("no such interface").is_empty());
     }
 
     #[test]

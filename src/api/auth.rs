@@ -8,18 +8,22 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::context::{request_info, with_caller};
 use super::decode::{self, Undecodable};
 use super::error::ApiError;
-use super::json::{Fields, signed_in};
+use super::fields::Fields;
+use super::json::signed_in;
 use super::{State, caller_now, collection, json_response, require_superuser, token_of};
 use crate::auth::{Credentials, Identity, SignInError, TokenKind, identify, sign_in};
 use crate::clock;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::CREDENTIAL_CHARS_MAX;
+use crate::model::filter::{Context, RequestInfo};
 use crate::model::json::{Keys, push_json};
 use crate::model::{Collection, FieldError, Kind};
-use crate::store::{Reader, StoreError};
+use crate::records::{Refused, enrich, rules};
+use crate::store::{JobError, Reader, StoreError};
 
 const NO_COLLECTION: &str = "Missing or invalid collection context.";
 const NOT_VALID: &str = "An error occurred while validating the submitted data.";
@@ -93,13 +97,13 @@ pub(super) async fn with_password(
     if identity.is_superuser() && !state.policy().lets_superuser_in(request.real_ip) {
         return Err(ApiError::forbidden());
     }
-    check_may_sign_in(&identity)?;
     if option_is_true(&identity.collection, "mfa", "enabled") {
         let message = "Multi-factor authentication is not supported yet.";
         return Err(ApiError::new(400, message));
     }
     let token = issue(&identity, TokenKind::Auth)?;
-    Ok(json_response(signed_in(&identity, &token, &fields)))
+    let info = RequestInfo { context: Context::Password, ..request_info(&request) };
+    let_in(&state, info, identity, token, fields).await
 }
 
 /// `POST /api/collections/{collection}/auth-refresh`
@@ -122,11 +126,11 @@ pub(super) async fn refresh(
         let message = format!("The request requires auth record from {name} collection.");
         return Err(ApiError::new(403, message));
     }
-    check_may_sign_in(&identity)?;
     // A token that was given for a while, and no longer, stays as it is.
     let is_refreshable = claims.refreshable == Some(true);
     let token = if is_refreshable { issue(&identity, TokenKind::Auth)? } else { token };
-    Ok(json_response(signed_in(&identity, &token, &fields)))
+    let info = with_caller(request_info(&request), Some(&identity));
+    let_in(&state, info, identity, token, fields).await
 }
 
 /// `GET /api/collections/{collection}/auth-methods`
@@ -170,7 +174,9 @@ pub(super) async fn impersonate(
     mut request: Request,
     params: Params,
 ) -> Result<Response, ApiError> {
-    require_superuser(caller_now(&state, &request).await?.as_ref())?;
+    let superuser = caller_now(&state, &request).await?;
+    require_superuser(superuser.as_ref())?;
+    let superuser = superuser.ok_or_else(ApiError::unauthorized)?;
     let collection = auth_collection(&state, &params)?;
     let fields = Fields::of(&request)?;
     let id = params.value("id").to_owned();
@@ -193,7 +199,8 @@ pub(super) async fn impersonate(
     };
     let kind = TokenKind::Static { duration_secs: Some(duration_secs).filter(|secs| *secs > 0) };
     let token = issue(&identity, kind)?;
-    Ok(json_response(signed_in(&identity, &token, &fields)))
+    let info = with_caller(request_info(&request), Some(&superuser));
+    let_in(&state, info, identity, token, fields).await
 }
 
 /// For how long somebody wants to be somebody else.
@@ -260,14 +267,35 @@ fn issue(identity: &Identity, kind: TokenKind) -> Result<String, ApiError> {
     identity.issue_token(kind).ok_or_else(|| ApiError::new(500, "Failed to create auth token."))
 }
 
-/// The collection's own rule for signing in: empty lets everybody, null nobody.
-fn check_may_sign_in(identity: &Identity) -> Result<(), ApiError> {
-    // TODO(rules): without their evaluation, no record satisfies any other rule.
-    if identity.collection.options.get("authRule").and_then(|rule| rule.as_str()) == Some("") {
-        return Ok(());
-    }
-    let message = "The request doesn't satisfy the collection requirements to authenticate.";
-    Err(ApiError::new(403, message))
+/// Answers with the token, if the collection's own rule lets this record in; the record is shown as
+/// it sees itself.
+async fn let_in(
+    state: &State,
+    info: RequestInfo,
+    identity: Identity,
+    token: String,
+    fields: Fields,
+) -> Result<Response, ApiError> {
+    let job = move |reader: &Reader<'_>| {
+        let collection = reader.current(&identity.collection).ok_or(Refused::NotFound)?;
+        let rule = collection.options.get("authRule").and_then(|rule| rule.as_str());
+        let id = identity.record.id(&identity.collection);
+        let record = rules::find(reader, &collection, rule, &info, id)?;
+        let info = with_caller(info, Some(&identity));
+        let expand = info.query.get("expand").map(String::as_str);
+        let seen = enrich(reader, &collection, &info, vec![record], expand)?;
+        let seen = seen.first().ok_or(Refused::NotFound)?;
+        Ok(signed_in(&identity, seen, &token, &fields))
+    };
+    let text = state.store.read(job).await.map_err(|error| match error {
+        JobError::Refused(Refused::Store(error)) | JobError::Store(error) => error.into(),
+        JobError::Refused(_) => {
+            let message =
+                "The request doesn't satisfy the collection requirements to authenticate.";
+            ApiError::new(403, message)
+        }
+    })?;
+    Ok(json_response(text))
 }
 
 fn option_is_true(collection: &Collection, option: &str, key: &str) -> bool {

@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 
 use super::decode::{self, Undecodable};
 use super::error::{ApiError, Failed};
-use super::json::{self, Fields, push_collection, push_page};
+use super::fields::Fields;
+use super::json::{self, push_collection, push_page};
 use super::records::list_params;
 use super::{State, caller, caller_now, json_response, require_superuser, token_of};
 use crate::collections::{self, Failure, Input};

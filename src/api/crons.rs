@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::error::ApiError;
-use super::json::Fields;
+use super::fields::Fields;
 use super::{State, caller_now, json_response, require_superuser};
 use crate::http::router::Params;
 use crate::http::{Request, Response};

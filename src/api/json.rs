@@ -1,27 +1,30 @@
 //! What is sent: records, pages, collections and errors as PocketBase writes them, each ending in a
-//! newline, and the `fields` parameter that picks from them.
+//! newline.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::error::ApiError;
+use super::fields::Fields;
 use crate::auth::Identity;
 use crate::collections::DryRun;
-use crate::http::Request;
 use crate::model::json::{Keys, push_json, push_number, push_raw, push_str};
-use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Record, Value};
+use crate::model::{Action, Collection, FieldError, FieldKind, Kind, Page, Value};
+use crate::records::Seen;
+use crate::records::enrich::Expansion;
 
 // ---- records ------------------------------------------------------------------------------
 
-/// A record as `caller` may see it, who manages the records with the ids in `managed`.
+/// A record as `caller` may see it.
 pub(super) fn record(
     collection: &Collection,
     caller: Option<&Identity>,
-    managed: &[String],
-    record: &Record,
+    seen: &Seen,
     fields: &Fields,
 ) -> String {
     let mut out = String::new();
-    Shape::new(collection, caller, managed).push(&mut out, record);
+    Shapes::new(caller).push(&mut out, collection, seen);
     fields.pick(out)
 }
 
@@ -29,12 +32,11 @@ pub(super) fn record(
 pub(super) fn event(
     collection: &Collection,
     caller: Option<&Identity>,
-    managed: &[String],
-    record: &Record,
+    seen: &Seen,
     action: Action,
     fields: &Fields,
 ) -> String {
-    let picked = self::record(collection, caller, managed, record, fields);
+    let picked = record(collection, caller, seen, fields);
     let mut out = String::with_capacity(picked.len() + 40);
     out.push_str("{\"record\":");
     out.push_str(picked.trim_end());
@@ -44,25 +46,24 @@ pub(super) fn event(
     out
 }
 
-/// A page of records as `caller` may see them, who manages those with the ids in `managed`.
+/// A page of records as `caller` may see them; its own items are `seen`.
 pub(super) fn page(
     collection: &Collection,
     caller: Option<&Identity>,
-    managed: &[String],
     page: &Page,
+    seen: &[Seen],
     fields: &Fields,
 ) -> String {
-    let shape = Shape::new(collection, caller, managed);
-    let total = page.total;
-    push_page(page.page, page.per_page, total, &page.items, fields, |out, record| {
-        shape.push(out, record);
+    let mut shapes = Shapes::new(caller);
+    push_page(page.page, page.per_page, page.total, seen, fields, |out, seen| {
+        shapes.push(out, collection, seen);
     })
 }
 
 /// A record with a token for it.
-pub(super) fn signed_in(identity: &Identity, token: &str, fields: &Fields) -> String {
+pub(super) fn signed_in(identity: &Identity, seen: &Seen, token: &str, fields: &Fields) -> String {
     let mut out = String::from("{\"record\":");
-    Shape::new(&identity.collection, Some(identity), &[]).push(&mut out, &identity.record);
+    Shapes::new(Some(identity)).push(&mut out, &identity.collection, seen);
     out.push_str(",\"token\":");
     push_str(&mut out, token);
     out.push('}');
@@ -70,13 +71,13 @@ pub(super) fn signed_in(identity: &Identity, token: &str, fields: &Fields) -> St
 }
 
 /// A page of anything; `total` is `None` when it was not counted.
-pub(super) fn push_page<T>(
+pub(super) fn push_page<'t, T>(
     page: u64,
     per_page: u64,
     total: Option<u64>,
-    items: &[T],
+    items: &'t [T],
     fields: &Fields,
-    push: impl Fn(&mut String, &T),
+    mut push: impl FnMut(&mut String, &'t T),
 ) -> String {
     let mut out = String::from("{\"items\":[");
     for (index, item) in items.iter().enumerate() {
@@ -96,12 +97,55 @@ pub(super) fn push_page<T>(
     fields.pick_items(out)
 }
 
+/// How the records of the collections that occur are written for a caller.
+struct Shapes<'c> {
+    caller: Option<&'c Identity>,
+    shapes: Vec<Rc<Shape<'c>>>,
+}
+
+impl<'c> Shapes<'c> {
+    fn new(caller: Option<&'c Identity>) -> Self {
+        Self { caller, shapes: Vec::with_capacity(1) }
+    }
+
+    fn push(&mut self, out: &mut String, collection: &'c Collection, seen: &'c Seen) {
+        let known = self.shapes.iter().find(|shape| shape.collection.id == collection.id);
+        let shape = known.cloned().unwrap_or_else(|| {
+            let shape = Rc::new(Shape::new(collection, self.caller));
+            self.shapes.push(Rc::clone(&shape));
+            shape
+        });
+        shape.push(out, seen, self);
+    }
+
+    fn push_expand(&mut self, out: &mut String, expand: &'c BTreeMap<String, Expansion>) {
+        out.push('{');
+        for (index, (step, Expansion { collection, records, is_list })) in expand.iter().enumerate()
+        {
+            if index > 0 {
+                out.push(',');
+            }
+            push_str(out, step);
+            out.push_str(if *is_list { ":[" } else { ":" });
+            for (index, seen) in records.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                self.push(out, collection, seen);
+            }
+            if *is_list {
+                out.push(']');
+            }
+        }
+        out.push('}');
+    }
+}
+
 /// Which members the records of a collection have for a caller, sorted by name.
 struct Shape<'c> {
     collection: &'c Collection,
     caller_id: Option<&'c str>,
     is_superuser: bool,
-    managed: &'c [String],
     members: Vec<(&'c str, Member)>,
 }
 
@@ -114,19 +158,18 @@ enum Member {
     Email(usize),
     /// A hash: seen to be there, never shown.
     Password,
+    /// The records that it refers to, where somebody asked for them.
+    Expand,
 }
 
 impl<'c> Shape<'c> {
-    fn new(
-        collection: &'c Collection,
-        caller: Option<&'c Identity>,
-        managed: &'c [String],
-    ) -> Self {
+    fn new(collection: &'c Collection, caller: Option<&'c Identity>) -> Self {
         let is_superuser = caller.is_some_and(Identity::is_superuser);
         let is_auth = collection.kind == Kind::Auth;
         let mut members = vec![
             ("collectionId", Member::CollectionId),
             ("collectionName", Member::CollectionName),
+            ("expand", Member::Expand),
         ];
         for (index, field) in collection.fields.iter().enumerate() {
             let is_secret = is_auth && matches!(field.name.as_str(), "password" | "tokenKey");
@@ -144,19 +187,24 @@ impl<'c> Shape<'c> {
         let caller_id = caller
             .filter(|caller| caller.collection.id == collection.id)
             .map(|caller| caller.record.id(&caller.collection));
-        Self { collection, caller_id, is_superuser, managed, members }
+        Self { collection, caller_id, is_superuser, members }
     }
 
-    fn push(&self, out: &mut String, record: &Record) {
-        let collection = self.collection;
+    fn push(&self, out: &mut String, seen: &'c Seen, shapes: &mut Shapes<'c>) {
+        let (collection, record) = (self.collection, &seen.record);
         let shows_email = self.is_superuser
             || self.caller_id == Some(record.id(collection))
-            || self.managed.iter().any(|id| id == record.id(collection))
+            || seen.is_managed
             || record.value(collection, "emailVisibility") == Some(&Value::Bool(true));
         out.push('{');
         let mut is_first = true;
         for (name, member) in &self.members {
-            if matches!(member, Member::Email(_)) && !shows_email {
+            let is_left_out = match member {
+                Member::Email(_) => !shows_email,
+                Member::Expand => seen.expand.is_none(),
+                _ => false,
+            };
+            if is_left_out {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
@@ -168,6 +216,11 @@ impl<'c> Shape<'c> {
                 Member::CollectionId => push_str(out, &collection.id),
                 Member::CollectionName => push_str(out, &collection.name),
                 Member::Password => out.push_str("\"\""),
+                Member::Expand => {
+                    if let Some(expand) = &seen.expand {
+                        shapes.push_expand(out, expand);
+                    }
+                }
                 Member::Field(index) | Member::Email(index) => {
                     push_value(out, record.values.get(*index).unwrap_or(&Value::Null));
                 }
@@ -245,15 +298,17 @@ pub(super) fn push_collection(out: &mut String, collection: &Collection) {
 
 /// What a view's query would give.
 pub(super) fn dry_run(made: &DryRun, fields: &Fields) -> String {
-    let shape = Shape::new(&made.collection, None, &[]);
+    let sample: Vec<_> =
+        made.sample.iter().map(|record| Seen::new(record.clone(), false)).collect();
+    let mut shapes = Shapes::new(None);
     let mut out = String::from("{\"fields\":");
     push_fields(&mut out, &made.collection);
     out.push_str(",\"sample\":[");
-    for (index, record) in made.sample.iter().enumerate() {
+    for (index, seen) in sample.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        shape.push(&mut out, record);
+        shapes.push(&mut out, &made.collection, seen);
     }
     out.push_str("]}");
     fields.pick(out)
@@ -355,119 +410,11 @@ pub(super) fn sentence(text: &str) -> String {
     sentence
 }
 
-// ---- the fields parameter -----------------------------------------------------------------
-
-/// The members that a client wants to see: paths with dots, `*` for all at a level. Empty = all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields(Vec<String>);
-
-impl Fields {
-    pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
-        let [fields] = request.query_values(["fields"]);
-        Self::parse(&fields.unwrap_or_default())
-    }
-
-    /// The same of a subscription, which is answered by events and not by errors: what cannot be
-    /// read picks nothing out.
-    pub(super) fn parse_leniently(text: &str) -> Self {
-        Self::parse(text).unwrap_or_default()
-    }
-
-    fn parse(text: &str) -> Result<Self, ApiError> {
-        if text.contains(':') {
-            return Err(ApiError::new(
-                400,
-                "Modifiers of the fields parameter are not supported yet.",
-            ));
-        }
-        let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
-        Ok(Self(paths.map(str::to_owned).collect()))
-    }
-
-    /// Picks from a JSON text and ends it with a newline.
-    pub(super) fn pick(&self, text: String) -> String {
-        self.picked(text, pick)
-    }
-
-    /// Picks from the items of a page.
-    fn pick_items(&self, text: String) -> String {
-        self.picked(text, |json, paths| {
-            if let Some(items) = json.get_mut("items") {
-                pick(items, paths);
-            }
-        })
-    }
-
-    fn picked(&self, mut text: String, pick: impl Fn(&mut Json, &[&str])) -> String {
-        if !self.0.is_empty()
-            && let Ok(mut json) = serde_json::from_str(&text)
-        {
-            let paths: Vec<&str> = self.0.iter().map(String::as_str).collect();
-            pick(&mut json, &paths);
-            text = crate::model::json::text(&json);
-        }
-        text.push('\n');
-        text
-    }
-}
-
-/// Leaves in `json` only what lies on one of `paths`.
-fn pick(json: &mut Json, paths: &[&str]) {
-    match json {
-        Json::Object(members) => {
-            let takes_all = paths.contains(&"*");
-            members.retain(|name, member| {
-                let mut inner = Vec::new();
-                for path in paths {
-                    match path.strip_prefix(name.as_str()) {
-                        Some("") => return true,
-                        Some(rest) => inner.extend(rest.strip_prefix('.')),
-                        None => {}
-                    }
-                }
-                if inner.is_empty() {
-                    return takes_all;
-                }
-                pick(member, &inner);
-                true
-            });
-        }
-        Json::Array(items) if items.first().is_some_and(Json::is_object) => {
-            for item in items {
-                pick(item, paths);
-            }
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[track_caller]
-    fn picks(fields: &str, from: Json, expected: Json) {
-        let fields = Fields::parse(fields).unwrap();
-        assert_eq!(fields.pick(from.to_string()), format!("{expected}\n"), "{fields:?}");
-    }
-
-    #[test]
-    fn fields_pick_as_pocketbase_picks() {
-        let from = json!({"a": {"b": 1, "c": {"d": 2}}, "e": [{"f": 3, "g": 4}], "h": [5]});
-        picks("", from.clone(), from.clone());
-        picks("nope", from.clone(), json!({}));
-        picks("a", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
-        picks("a.b, h", from.clone(), json!({"a": {"b": 1}, "h": [5]}));
-        picks("a.c.d,e.g", from.clone(), json!({"a": {"c": {"d": 2}}, "e": [{"g": 4}]}));
-        picks("*,nope", from.clone(), from.clone());
-        picks("*,a.b", from.clone(), json!({"a": {"b": 1}, "e": [{"f": 3, "g": 4}], "h": [5]}));
-        picks("a.b,a", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
-        picks("a.*", from.clone(), json!({"a": {"b": 1, "c": {"d": 2}}}));
-        picks("h.x", from, json!({"h": [5]}));
-        assert!(Fields::parse("a:excerpt(3)").is_err());
-    }
 
     #[test]
     fn an_error_is_sorted_and_made_of_sentences() {

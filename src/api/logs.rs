@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::context::with_caller;
 use super::error::{ApiError, Failed};
-use super::json::{Fields, push_page};
+use super::fields::Fields;
+use super::json::push_page;
 use super::records::list_params;
 use super::{State, caller_now, json_response, require_superuser};
 use crate::http::router::Params;

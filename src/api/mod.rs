@@ -11,6 +11,7 @@ mod context;
 mod crons;
 mod decode;
 mod error;
+mod fields;
 mod health;
 mod json;
 mod logs;

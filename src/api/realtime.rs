@@ -15,7 +15,8 @@ use serde_json::Value as Json;
 
 use super::decode;
 use super::error::ApiError;
-use super::json::{self, Fields};
+use super::fields::Fields;
+use super::json;
 use super::{State, caller, token_of};
 use crate::auth::{Identity, SUPERUSERS};
 use crate::http::request::form_fields;
@@ -25,8 +26,9 @@ use crate::limits::{
     REALTIME_ID_CHARS_MAX, REALTIME_TOPIC_CHARS_MAX, REALTIME_TOPICS_MAX,
 };
 use crate::model::filter::RequestInfo;
-use crate::model::{FieldError, Kind, RecordEvent};
+use crate::model::{FieldError, Kind, Record, RecordEvent};
 use crate::realtime::{Auth, Delivery, Group, Scope, SubscribeError, Subscriber, Topic};
+use crate::records::Seen;
 
 /// `GET /api/realtime`
 pub(super) async fn connect(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
@@ -310,8 +312,7 @@ impl Encoded {
             let mut data = json::event(
                 &told.collection,
                 caller.as_ref(),
-                &[],
-                &told.record,
+                &Seen::new(Record::clone(&told.record), false),
                 told.action,
                 &fields,
             );

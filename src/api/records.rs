@@ -3,16 +3,21 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::context::{request_info, with_caller};
 use super::error::{ApiError, Failed};
-use super::json::Fields;
+use super::fields::Fields;
 use super::{State, caller, collection, decode, json, json_response, token_of};
+use crate::auth::Identity;
+use crate::auth::password::Busy;
 use crate::http::router::Params;
 use crate::http::{Request, Response};
-use crate::model::{Collection, Kind};
+use crate::model::filter::RequestInfo;
+use crate::model::{Collection, Kind, Record};
 use crate::publish::Event;
-use crate::records::{self, Author, Refused, Submission, Write};
+use crate::records::submission::Verifying;
+use crate::records::{self, Author, Refused, Submission, Write, enrich};
 use crate::store::{JobError, Reader, Tx};
 
 const NO_COLLECTION: &str = "Missing collection context.";
@@ -53,9 +58,11 @@ pub(super) async fn list(
         let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
         let caller = caller(reader, token.as_deref())?;
         let info = with_caller(info, caller.as_ref());
-        let page = records::list(reader, &collection, &info, &asked)?;
-        let managed = records::rules::managed(reader, &collection, &info, &page.items)?;
-        Ok(json::page(&collection, caller.as_ref(), &managed, &page, &fields))
+        let mut page = records::list(reader, &collection, &info, &asked)?;
+        let items = std::mem::take(&mut page.items);
+        let expand = info.query.get("expand").map(String::as_str);
+        let seen = enrich(reader, &collection, &info, items, expand)?;
+        Ok(json::page(&collection, caller.as_ref(), &page, &seen, &fields))
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
@@ -77,12 +84,25 @@ pub(super) async fn view(
         let caller = caller(reader, token.as_deref())?;
         let info = with_caller(info, caller.as_ref());
         let record = records::view(reader, &collection, &info, &id)?;
-        let seen = std::slice::from_ref(&record);
-        let managed = records::rules::managed(reader, &collection, &info, seen)?;
-        Ok(json::record(&collection, caller.as_ref(), &managed, &record, &fields))
+        shown(reader, &collection, caller.as_ref(), &info, record, &fields)
     };
     let text = state.store.read(job).await.map_err(|error| Failed { message: "", error })?;
     Ok(json_response(text))
+}
+
+/// A record as the caller sees it, with what the request wants expanded.
+pub(super) fn shown(
+    reader: &Reader<'_>,
+    collection: &Arc<Collection>,
+    caller: Option<&Identity>,
+    info: &RequestInfo,
+    record: Record,
+    fields: &Fields,
+) -> Result<String, Refused> {
+    let expand = info.query.get("expand").map(String::as_str);
+    let seen = enrich(reader, collection, info, vec![record], expand)?;
+    let seen = seen.first().ok_or(Refused::NotFound)?;
+    Ok(json::record(collection, caller, seen, fields))
 }
 
 /// `POST /api/collections/{collection}/records`
@@ -92,18 +112,15 @@ pub(super) async fn create(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
-    let asker = may_write(&state, &mut request, &collection, Write::Create).await?;
-    let sent = asker.submission(&mut request, &collection, Write::Create).await?;
     let fields = Fields::of(&request)?;
-    let asked = Asked { token: asker.token, collection, id: None, sent };
-    let asked = with_hashes(&state, request.network(), asked, CREATE_FAILED).await?;
+    let asked = Asked::read(&state, &mut request, collection, Write::Create).await?;
+    let asked = asked.with_hashes(&state, request.network(), CREATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asked.token.as_deref())?;
-        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let (collection, caller, info) = asked.now(tx)?;
+        let author = Author { info: &info, ttl_default_secs };
         let record = records::create(tx, author, &collection, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
+        shown(tx, &collection, caller.as_ref(), &info, record, &fields)
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: CREATE_FAILED, error })?;
@@ -117,20 +134,17 @@ pub(super) async fn update(
     params: Params,
 ) -> Result<Response, ApiError> {
     let collection = collection(&state, &params, NO_COLLECTION)?;
+    let fields = Fields::of(&request)?;
     let id = params.value("id").to_owned();
     let write = Write::Update { id: id.clone() };
-    let asker = may_write(&state, &mut request, &collection, write.clone()).await?;
-    let sent = asker.submission(&mut request, &collection, write).await?;
-    let fields = Fields::of(&request)?;
-    let asked = Asked { token: asker.token, collection, id: Some(id.clone()), sent };
-    let asked = with_hashes(&state, request.network(), asked, UPDATE_FAILED).await?;
+    let asked = Asked::read(&state, &mut request, collection, write).await?;
+    let asked = asked.with_hashes(&state, request.network(), UPDATE_FAILED).await?;
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&asked.collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asked.token.as_deref())?;
-        let author = Author { caller: caller.as_ref(), ttl_default_secs };
+        let (collection, caller, info) = asked.now(tx)?;
+        let author = Author { info: &info, ttl_default_secs };
         let record = records::update(tx, author, &collection, &id, &asked.sent)?;
-        Ok(json::record(&collection, caller.as_ref(), &[], &record, &fields))
+        shown(tx, &collection, caller.as_ref(), &info, record, &fields)
     };
     let written = state.store.write(job).await;
     let text = written.map_err(|error| Failed { message: UPDATE_FAILED, error })?;
@@ -146,15 +160,15 @@ pub(super) async fn delete(
     let collection = collection(&state, &params, NO_COLLECTION)?;
     let id = params.value("id").to_owned();
     let write = Write::Delete { id: id.clone() };
-    let asker = may_write(&state, &mut request, &collection, write).await?;
+    let asker = may_write(&state, &mut request, &collection, &write).await?;
     // PocketBase complains of a body that it cannot read, though it wants none.
     decode::check(&mut request).await?;
+    let (info, sent) = (request_info(&request), Submission::default());
+    let asked = Asked { token: asker.token, info, collection, write, sent };
     let ttl_default_secs = state.ttl_default_secs;
     let job = move |tx: &mut Tx<'_, Event>| {
-        let collection = tx.current(&collection).ok_or(Refused::NotFound)?;
-        let caller = caller(tx, asker.token.as_deref())?;
-        let author = Author { caller: caller.as_ref(), ttl_default_secs };
-        records::delete(tx, author, &collection, &id)
+        let (collection, _, info) = asked.now(tx)?;
+        records::delete(tx, Author { info: &info, ttl_default_secs }, &collection, &id)
     };
     let written = state.store.write(job).await;
     written.map_err(|error| Failed { message: DELETE_FAILED, error })?;
@@ -164,50 +178,110 @@ pub(super) async fn delete(
 /// What somebody wants to be written.
 struct Asked {
     token: Option<String>,
+    /// The head of the request.
+    info: RequestInfo,
     collection: Arc<Collection>,
-    /// The record to change; `None` for a new one.
-    id: Option<String>,
+    write: Write,
     sent: Submission,
 }
 
-/// Checks and hashes the passwords that were sent, in the places that `auth::password` has for
-/// that. Nothing is hashed for what would be refused anyway.
-async fn with_hashes(
-    state: &State,
-    network: IpAddr,
-    asked: Asked,
-    message: &'static str,
-) -> Result<Asked, ApiError> {
-    if !asked.sent.has_passwords(&asked.collection) {
-        return Ok(asked);
-    }
-    let ttl_default_secs = state.ttl_default_secs;
-    let job = move |reader: &Reader<'_>| {
-        let caller = caller(reader, asked.token.as_deref())?;
-        let author = Author { caller: caller.as_ref(), ttl_default_secs };
-        let Asked { collection, sent, .. } = &asked;
-        let work = match &asked.id {
-            None => records::create::prepare(reader, author, collection, sent)?.1,
-            Some(id) => records::update::prepare(reader, author, collection, id, sent)?.2,
+impl Asked {
+    /// Reads what was sent, if whoever sent it may write at all. Rules may look at more of it than
+    /// the fields of the record.
+    async fn read(
+        state: &State,
+        request: &mut Request,
+        collection: Arc<Collection>,
+        write: Write,
+    ) -> Result<Self, ApiError> {
+        let Asker { token, is_superuser } = may_write(state, request, &collection, &write).await?;
+        let rule = match write {
+            Write::Create => &collection.create_rule,
+            Write::Update { .. } | Write::Delete { .. } => &collection.update_rule,
         };
-        Ok((asked, work))
-    };
-    let refuse = |error| ApiError::from(Failed { message, error });
-    let (mut asked, work) = state.store.read(job).await.map_err(refuse)?;
-    if let Some(verifying) = work.verify {
-        let (plain, hash) = (verifying.plain.clone(), verifying.hash.clone());
-        let fits = state.passwords.verify(network, plain, hash).await?;
-        asked.sent.set_verified(verifying, fits);
-        if !fits {
+        let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
+        let mut rules = rule.as_deref().into_iter().chain(manage_rule);
+        let keeps_all = !is_superuser && rules.any(|rule| rule.contains("@request.body"));
+        let input = decode::input(request, &collection, is_superuser, keeps_all).await?;
+        Ok(Self { token, info: request_info(request), collection, write, sent: input.into() })
+    }
+
+    /// The collection, who asks, and what rules see of it: by what the database says now.
+    fn now(
+        &self,
+        reader: &Reader<'_>,
+    ) -> Result<(Arc<Collection>, Option<Identity>, RequestInfo), Refused> {
+        let collection = reader.current(&self.collection).ok_or(Refused::NotFound)?;
+        let caller = caller(reader, self.token.as_deref())?;
+        let info = with_caller(self.info.clone(), caller.as_ref());
+        Ok((collection, caller, info))
+    }
+
+    /// Checks and hashes the passwords that were sent, in the places that `auth::password` has for
+    /// that. Nothing is hashed for what would be refused anyway.
+    async fn with_hashes(
+        self,
+        state: &State,
+        network: IpAddr,
+        message: &'static str,
+    ) -> Result<Self, ApiError> {
+        if !self.sent.has_passwords(&self.collection) {
+            return Ok(self);
+        }
+        let ttl_default_secs = state.ttl_default_secs;
+        let job = move |reader: &Reader<'_>| {
+            let (collection, _, info) = self.now(reader)?;
+            let author = Author { info: &info, ttl_default_secs };
+            let sent = &self.sent;
+            let work = match &self.write {
+                Write::Update { id } => {
+                    records::update::prepare(reader, author, &collection, id, sent)?.2
+                }
+                _ => records::create::prepare(reader, author, &collection, sent)?.1,
+            };
+            Ok((self, work))
+        };
+        let refuse = |error| ApiError::from(Failed { message, error });
+        let (mut asked, work) = state.store.read(job).await.map_err(refuse)?;
+        if let Some(verifying) = work.verify
+            && !asked.verify(state, network, verifying).await?
+        {
             // The transaction says so.
             return Ok(asked);
         }
+        for hashing in work.hash {
+            let plain = hashing.plain.clone();
+            let hash = state.passwords.hash_for(network, plain, hashing.cost).await?;
+            asked.sent.set_hash(hashing, hash);
+        }
+        Ok(asked)
     }
-    for hashing in work.hash {
-        let hash = state.passwords.hash_for(network, hashing.plain.clone(), hashing.cost).await?;
-        asked.sent.set_hash(hashing, hash);
+
+    /// Does the old password fit? Whoever holds a token only must not find out by trying.
+    async fn verify(
+        &mut self,
+        state: &State,
+        network: IpAddr,
+        verifying: Verifying,
+    ) -> Result<bool, ApiError> {
+        let name = match &self.write {
+            Write::Update { id } | Write::Delete { id } => id.clone(),
+            Write::Create => String::new(),
+        };
+        if !state.limiter.borrow_mut().begin(network, &name, Instant::now()) {
+            return Err(ApiError::new(429, "Too Many Requests."));
+        }
+        let (plain, hash) = (verifying.plain.clone(), verifying.hash.clone());
+        let fits = state.passwords.verify(network, plain, hash).await;
+        match fits {
+            Ok(true) => state.limiter.borrow_mut().forgive(network, &name),
+            Ok(false) => {}
+            Err(Busy) => state.limiter.borrow_mut().forgive_name(network, &name),
+        }
+        let fits = fits?;
+        self.sent.set_verified(verifying, fits);
+        Ok(fits)
     }
-    Ok(asked)
 }
 
 /// Whoever wants to write.
@@ -215,26 +289,6 @@ struct Asker {
     token: Option<String>,
     /// By what the database said when the request came.
     is_superuser: bool,
-}
-
-impl Asker {
-    /// What was sent. Rules may look at more of it than the fields of the record.
-    async fn submission(
-        &self,
-        request: &mut Request,
-        collection: &Arc<Collection>,
-        write: Write,
-    ) -> Result<Submission, ApiError> {
-        let rule = match write {
-            Write::Create => &collection.create_rule,
-            Write::Update { .. } | Write::Delete { .. } => &collection.update_rule,
-        };
-        let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
-        let mut rules = rule.as_deref().into_iter().chain(manage_rule);
-        let keeps_all = !self.is_superuser && rules.any(|rule| rule.contains("@request.body"));
-        let input = decode::input(request, collection, self.is_superuser, keeps_all).await?;
-        Ok(input.into())
-    }
 }
 
 /// Whether somebody may write, as far as can be told without the values; the transaction
@@ -245,9 +299,9 @@ async fn may_write(
     state: &State,
     request: &mut Request,
     collection: &Arc<Collection>,
-    write: Write,
+    write: &Write,
 ) -> Result<Asker, ApiError> {
-    let (rule, message) = match &write {
+    let (rule, message) = match write {
         Write::Create => (&collection.create_rule, CREATE_FAILED),
         Write::Update { .. } => (&collection.update_rule, UPDATE_FAILED),
         Write::Delete { .. } => (&collection.delete_rule, DELETE_FAILED),
@@ -263,6 +317,7 @@ async fn may_write(
         }
         _ => {
             let (token, collection) = (token.clone(), Arc::clone(collection));
+            let write = write.clone();
             let job = move |reader: &Reader<'_>| {
                 let collection = reader.current(&collection).ok_or(Refused::NotFound)?;
                 let caller = caller(reader, token.as_deref())?;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::decode::{self, Undecodable};
 use super::error::ApiError;
-use super::json::Fields;
+use super::fields::Fields;
 use super::{State, caller, caller_now, json_response, require_superuser, token_of};
 use crate::http::{Request, Response};
 use crate::limits::SETTINGS_BODY_BYTES_MAX;

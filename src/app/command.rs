@@ -15,7 +15,10 @@ use smol::{LocalExecutor, Timer};
 
 use super::{Error, key_source, moves};
 use crate::auth::password::Passwords;
-use crate::config::{Action, Data, Password, SuperuserVerb};
+use crate::config::load::load;
+use crate::config::{
+    Action, Data, DataFlags, Listen, Password, Probe, ProbeKind, ServeFlags, SuperuserVerb, settle,
+};
 use crate::control::records::Encoder;
 use crate::control::{Command, CommandError, Context, Request, client, execute};
 use crate::limits::{
@@ -32,9 +35,14 @@ use crate::wire::{Name, Rr, Rtype};
 ///
 /// # Errors
 /// It was not done; the text says why.
-pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Result<(), Error> {
+pub(super) fn run(
+    data: &Data,
+    ttl_default_secs: u32,
+    action: Action,
+    output: &mut impl Write,
+) -> Result<(), Error> {
     let requests = match action {
-        Action::Serve(_) => return Ok(()),
+        Action::Serve(_) | Action::ConfigCheck { .. } => return Ok(()),
         Action::Version => {
             let version = env!("CARGO_PKG_VERSION");
             return writeln!(output, "pocketdns {version}").map_err(Error::Output);
@@ -63,12 +71,49 @@ pub(super) fn run(data: &Data, action: Action, output: &mut impl Write) -> Resul
             vec![Command::Superuser { verb, email, password }.into()]
         }
     };
-    carry_out(data, requests, output)
+    carry_out(data, ttl_default_secs, requests, output)
+}
+
+/// Says whether a Corefile is right, and what a server would do with it.
+pub(super) fn check_config(file: Option<PathBuf>, output: &mut impl Write) -> Result<(), Error> {
+    let path = file.unwrap_or_else(|| "Corefile".into());
+    let corefile = load(&path).corefile?;
+    let flags = DataFlags::default();
+    let data = settle::data(flags, Some(&corefile));
+    let (serve, notices) =
+        settle::serve(&ServeFlags::default(), &|name| std::env::var(name).ok(), Some(&corefile));
+    let mut text = String::new();
+    for Listen { address, parts } in &serve.dns {
+        let zones: Vec<_> = parts.iter().map(|part| part.zone.to_string()).collect();
+        text.push_str(&format!("DNS  {address} for {}\n", zones.join(" ")));
+    }
+    text.push_str(&format!("HTTP http://{}/\n", serve.http));
+    for Probe { address, kind } in &serve.probes {
+        let path = match kind {
+            ProbeKind::Health => "health",
+            ProbeKind::Ready => "ready",
+        };
+        text.push_str(&format!("HTTP http://{address}/{path}\n"));
+    }
+    text.push_str(&format!("data {}\n", data.dir.display()));
+    for superuser in &serve.superusers {
+        text.push_str(&format!("superuser {}\n", superuser.email));
+    }
+    for notice in notices {
+        text.push_str(&format!("note: {notice}\n"));
+    }
+    text.push_str(&format!("{} is right\n", path.display()));
+    output.write_all(text.as_bytes()).map_err(Error::Output)
 }
 
 /// Finds the running server, or takes its place. The directory's lock decides: as long as somebody
 /// holds it who does not listen yet, or no longer, this looks again.
-fn carry_out(data: &Data, requests: Vec<Request>, output: &mut impl Write) -> Result<(), Error> {
+fn carry_out(
+    data: &Data,
+    ttl_default_secs: u32,
+    requests: Vec<Request>,
+    output: &mut impl Write,
+) -> Result<(), Error> {
     let deadline = Instant::now() + Duration::from_secs(CONTROL_SEARCH_SECS_MAX);
     let mut key = None;
     let needs_server = requests.iter().any(|request| matches!(request.command, Command::Stats));
@@ -90,7 +135,7 @@ fn carry_out(data: &Data, requests: Vec<Request>, output: &mut impl Write) -> Re
         sys::become_owner_of(&data.dir)
             .map_err(|source| Error::Owner { dir: data.dir.clone(), source })?;
         match store::open(&data.dir, source.clone()) {
-            Ok(opened) => return on_stopped(opened, requests, output),
+            Ok(opened) => return on_stopped(opened, ttl_default_secs, requests, output),
             Err(OpenError::Locked { .. }) if Instant::now() < deadline => {
                 key = Some(source);
                 smol::block_on(Timer::after(Duration::from_millis(LOCK_PAUSE_MS)));
@@ -122,6 +167,7 @@ fn beside_server(
 /// The same without a server: nobody serves, so what is committed is published to nobody.
 fn on_stopped(
     opened: Opened<Event>,
+    ttl_default_secs: u32,
     requests: Vec<Request>,
     output: &mut impl Write,
 ) -> Result<(), Error> {
@@ -138,8 +184,12 @@ fn on_stopped(
             done.finish();
         }
     });
-    let context =
-        Context { store: store.clone(), passwords: Rc::new(Passwords::new()), stats: None };
+    let context = Context {
+        store: store.clone(),
+        passwords: Rc::new(Passwords::new()),
+        ttl_default_secs,
+        stats: None,
+    };
     let result = smol::block_on(executor.run(async {
         for request in requests {
             let mut text = String::new();

@@ -15,11 +15,15 @@ use crate::zone::Zones;
 use crate::{clock, sys};
 
 /// Makes zones of all stored rows, on a reader thread, and names those that are not served.
-pub(super) async fn load_zones(store: &Store<Event>, zones: &RefCell<Zones>) -> Result<(), Error> {
+pub(super) async fn load_zones(
+    store: &Store<Event>,
+    zones: &RefCell<Zones>,
+    ttl_default_secs: u32,
+) -> Result<(), Error> {
     let now_secs = clock::unix_secs();
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
-        let mut load = Load::new(TTL_SECS_DEFAULT);
+        let mut load = Load::new(ttl_default_secs);
         reader.dns_rows(|stored| {
             load.push(stored.into());
             ControlFlow::Continue(())

@@ -41,7 +41,8 @@ pub(super) fn import(
     )
     .map_err(Error::Output)?;
     for name in not_taken {
-        writeln!(output, "not taken: {}", source.join(name).display()).map_err(Error::Output)?;
+        // Quoted: whoever made it may have named it anything.
+        writeln!(output, "not taken: {:?}", source.join(name)).map_err(Error::Output)?;
     }
     Ok(())
 }

@@ -10,19 +10,32 @@ use smol::future::or;
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer};
 
+use super::listeners::Dns;
 use super::load::{load_settings, load_zones, make_first_zone};
 use super::passes::Passes;
+use super::probes::Paths;
+use super::reload::{Source, follow, variable};
 use super::server::{Server, World};
 use super::supervisor::Supervisor;
 use super::{Error, into_store_error, key_source};
-use crate::config::{Data, Serve};
+use crate::config::file::Corefile;
+use crate::config::{Data, settle};
 use crate::limits::{CONTROL_SEARCH_SECS_MAX, LOCK_PAUSE_MS};
 use crate::publish::{Event, Live};
 use crate::store::{self, Committed, KeyPlace, OpenError, Opened, Running, Store};
 use crate::{control, sys};
 
 /// The recipe of a server's life.
-pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> Result<(), Error> {
+pub(super) fn serve(
+    data: &Data,
+    source: Source,
+    file: Option<&Corefile>,
+    output: &mut impl Write,
+) -> Result<(), Error> {
+    let (mut serve, notices) = settle::serve(&source.serve_flags, &variable, file);
+    for notice in notices {
+        log::warn!("{notice}");
+    }
     let open_files_max = sys::raise_open_files();
     let Opened { store, committed, running, key_place, .. } = open_store(data)?;
     let executor = Rc::new(LocalExecutor::new());
@@ -31,14 +44,16 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
     let life = async {
         let live = Live::default();
         let mut pump = executor.spawn(pump(committed.clone(), live.clone()));
-        load_zones(&store, &live.zones).await?;
+        // What is asked for during the start is done after it.
+        let reloads = Signals::new([Signal::Hup, Signal::Usr1]).map_err(Error::Register)?;
+        load_zones(&store, &live.zones, serve.ttl_default_secs).await?;
         make_first_zone(&store).await?;
         load_settings(&store, &live).await?;
         let world = World { executor: &executor, store: &store, live: &live, passes: &passes };
         // From here on a signal stops the server instead of ending the process.
-        let signals = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
-        let stop = executor.spawn(stop_signal(signals));
-        let server = Server::start(world, data, addresses, open_files_max)?;
+        let mut stops = Signals::new([Signal::Term, Signal::Int]).map_err(Error::Register)?;
+        let mut server = Server::start(world, data, &serve, open_files_max)?;
+        server.make_superusers(&serve.superusers, &store).await?;
         announce(&server, data, &key_place, &store, output).await?;
         supervisor.ready(&server.addresses()).await;
         let fed = Rc::clone(&supervisor);
@@ -54,8 +69,24 @@ pub(super) fn serve(data: &Data, addresses: &Serve, output: &mut impl Write) -> 
             (&mut pump).await;
             Err(Error::WriterEnded)
         };
-        let result = or(stop, writer_ended).await;
+        let following = async {
+            follow(source, reloads, &mut server, &mut serve, data, &store).await;
+            std::future::pending().await
+        };
+        let result = or(stop_signal(&mut stops), or(writer_ended, following)).await;
         supervisor.stopping().await;
+        if result.is_ok() && !serve.lameduck.is_zero() {
+            server.is_ready.set(false);
+            log::info!(
+                "not ready any more, but serving; lameduck_secs={}",
+                serve.lameduck.as_secs()
+            );
+            // A second signal does not wait.
+            or(async { drop(stop_signal(&mut stops).await) }, async {
+                Timer::after(serve.lameduck).await;
+            })
+            .await;
+        }
         server.stop(data).await;
         store.close();
         if result.is_ok() {
@@ -102,7 +133,7 @@ fn end(
 }
 
 /// Waits for the request to stop.
-async fn stop_signal(mut signals: Signals) -> Result<(), Error> {
+async fn stop_signal(signals: &mut Signals) -> Result<(), Error> {
     let signal = signals.next().await.transpose().map_err(Error::Register)?;
     log::info!("stopping; signal={signal:?}");
     Ok(())
@@ -140,13 +171,22 @@ async fn announce(
     let counting = store.read(|reader| reader.superuser_count());
     let superusers = counting.await.map_err(into_store_error)?;
     let mut text = String::new();
-    for address in &server.dns {
+    for Dns { address, .. } in &server.listeners.dns {
         text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
     }
-    if let Some(https) = server.https {
-        text.push_str(&format!("HTTPS https://{https}/\n"));
+    if let Some(https) = &server.https {
+        text.push_str(&format!("HTTPS https://{}/\n", https.address));
     }
-    text.push_str(&format!("HTTP http://{}/\n", server.http));
+    for http in &server.listeners.http {
+        let Paths { api, health, ready } = http.paths.get();
+        for (is_there, kind, path) in
+            [(api, "HTTP", ""), (health, "health", "health"), (ready, "ready", "ready")]
+        {
+            if is_there {
+                text.push_str(&format!("{kind} http://{}/{path}\n", http.address));
+            }
+        }
+    }
     let dir = data.dir.display();
     if superusers == 0 {
         text.push_str(&format!(

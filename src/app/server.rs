@@ -1,23 +1,23 @@
-//! Everything that listens: DNS, HTTP, the control socket.
+//! Everything that listens, and what it answers with.
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
-use smol::channel::Sender;
 use smol::{Async, LocalExecutor, Task};
+use zeroize::Zeroizing;
 
 use super::Error;
+use super::https::HttpsServer;
+use super::listeners::{Ground, Listeners};
 use super::passes::Passes;
 use crate::auth::password::Passwords;
-use crate::config::{Data, Https, Serve};
+use crate::auth::superuser::ensure;
+use crate::config::{Data, Serve, Superuser};
 use crate::control::{self, Context};
-use crate::dns::bind::Listeners;
-use crate::dns::respond::{Transport, respond};
+use crate::dns::querylog::QueryLog;
 use crate::dns::stats::Stats;
-use crate::dns::{self, tcp, udp};
-use crate::http::tls::Tls;
+use crate::dns::tcp;
 use crate::limits::{
     DNS_TCP_CONNECTIONS_MAX, HTTP_OPEN_FILES_PARTS, OPEN_FILES_PARTS, OPEN_FILES_RESERVED,
 };
@@ -35,73 +35,66 @@ pub(super) struct World<'a> {
 
 /// Everything that listens.
 pub(super) struct Server {
-    pub(super) dns: Vec<SocketAddr>,
-    pub(super) http: SocketAddr,
-    pub(super) https: Option<SocketAddr>,
-    tcp: Rc<tcp::Server<Responder>>,
+    pub(super) listeners: Listeners,
+    pub(super) https: Option<HttpsServer>,
+    pub(super) passwords: Rc<Passwords>,
+    /// What `/ready` says.
+    pub(super) is_ready: Rc<Cell<bool>>,
     counters: Rc<Counters>,
     /// Dropped, they end.
     tasks: Vec<Task<Infallible>>,
-    http_tasks: Vec<Task<io::Result<()>>>,
-    http_stop: Sender<Infallible>,
     api: Rc<api::State>,
 }
-
-/// Answers a query over TCP.
-type Responder = Box<dyn Fn(&[u8], &mut [u8]) -> Option<usize>>;
 
 impl Server {
     /// Binds everything, then starts a task for each socket.
     pub(super) fn start(
         world: World<'_>,
         data: &Data,
-        addresses: &Serve,
+        serve: &Serve,
         open_files_max: usize,
     ) -> Result<Self, Error> {
         let World { executor, store, live, passes } = world;
-        let zones = &live.zones;
-        let listeners = dns::bind::bind(&addresses.dns)?;
-        let http_failed = |source| Error::Http { address: addresses.http, source };
-        let http_listener = TcpListener::bind(addresses.http).map_err(http_failed)?;
-        let http = http_listener.local_addr().map_err(http_failed)?;
-        let https_listener = addresses.https.as_ref().map(bind_tls).transpose()?;
-        let control = control::server::bind(&data.dir)
-            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
-
         let stats = Rc::new(Stats::default());
-        let over_tcp = Rc::clone(zones);
         let grants = tcp::Grants::for_connections(
             (open_files_max.saturating_sub(OPEN_FILES_RESERVED) / OPEN_FILES_PARTS
                 * (OPEN_FILES_PARTS - HTTP_OPEN_FILES_PARTS))
                 .min(DNS_TCP_CONNECTIONS_MAX),
         );
-        let tcp = Rc::new(tcp::Server::new(
-            grants,
-            Rc::clone(&stats),
-            Box::new(move |query: &[u8], out: &mut [u8]| {
-                respond(&over_tcp.borrow(), query, Transport::Tcp, out)
-            }) as Responder,
-        ));
-        let mut tasks = Vec::new();
-        let mut dns = Vec::new();
-        for Listeners { address, udp: datagrams, tcp: listener } in listeners {
-            dns.push(address);
-            let datagrams = Async::new(datagrams).map_err(Error::Register)?;
-            let listener = Async::new(listener).map_err(Error::Register)?;
-            let zones = Rc::clone(zones);
-            tasks.push(executor.spawn(udp::serve(
-                datagrams,
-                Rc::clone(&stats),
-                move |query, out| respond(&zones.borrow(), query, Transport::Udp, out),
-            )));
-            tasks.push(executor.spawn(Rc::clone(&tcp).serve(listener, Rc::clone(executor))));
-        }
-
+        let tcp = Rc::new(tcp::Server::new(grants, Rc::clone(&stats)));
+        let query_log = Rc::new(QueryLog::default());
         let passwords = Rc::new(Passwords::new());
-        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp: Rc::clone(&tcp) });
+        let is_ready = Rc::new(Cell::new(true));
+        let mut api = api::State::new(store.clone(), Rc::clone(&passwords), live);
+        api.origins = api::Origins::new(serve.origins.clone());
+        api.ttl_default_secs = serve.ttl_default_secs;
+        let api = Rc::new(api);
+        // Both kinds of listeners share what one would have.
+        let parts = if serve.https.is_some() { 2 } else { 1 };
+        let http_settings = http::Settings::new(open_files_max / parts);
+        let mut listeners = Listeners::new(Ground {
+            executor: Rc::clone(executor),
+            zones: Rc::clone(&live.zones),
+            stats: Rc::clone(&stats),
+            tcp: Rc::clone(&tcp),
+            query_log: Rc::clone(&query_log),
+            http_settings: http_settings.clone(),
+            api: api::handler(Rc::clone(&api)),
+            is_ready: Rc::clone(&is_ready),
+        });
+        listeners.apply(serve)?;
+        let start_https = |https| {
+            HttpsServer::start(https, executor, http_settings, api::handler(Rc::clone(&api)))
+        };
+        let https = serve.https.as_ref().map(start_https).transpose()?;
+        let control = control::server::bind(&data.dir)
+            .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
+
+        let counters = Rc::new(Counters { passes: passes.clone(), stats, tcp });
         let context = Context {
             store: store.clone(),
             passwords: Rc::clone(&passwords),
+            ttl_default_secs: serve.ttl_default_secs,
             stats: Some(Box::new({
                 let counters = Rc::clone(&counters);
                 move || counters.lines()
@@ -109,79 +102,64 @@ impl Server {
         };
         let control = Async::new(control).map_err(Error::Register)?;
         let control = control::server::serve(control, Rc::clone(executor), Rc::new(context));
-        tasks.push(executor.spawn(control));
+        let (logging, scheduling) = (Rc::clone(&api), Rc::clone(&api));
+        let logging = async move { logging.activity.run(&logging.store, &logging.settings).await };
+        let tasks = vec![
+            executor.spawn(control),
+            executor.spawn(query_log.run()),
+            executor.spawn(api::realtime::deliver(Rc::clone(&api))),
+            executor.spawn(logging),
+            executor.spawn(async move { scheduling.jobs.run().await }),
+        ];
+        Ok(Self { listeners, https, passwords, is_ready, counters, tasks, api })
+    }
 
-        let mut state = api::State::new(store.clone(), passwords, live);
-        state.origins = api::Origins::new(addresses.origins.clone());
-        let state = Rc::new(state);
-        tasks.push(executor.spawn(api::realtime::deliver(Rc::clone(&state))));
-        let logging = Rc::clone(&state);
-        tasks.push(
-            executor.spawn(
-                async move { logging.activity.run(&logging.store, &logging.settings).await },
-            ),
-        );
-        let scheduling = Rc::clone(&state);
-        tasks.push(executor.spawn(async move { scheduling.jobs.run().await }));
-        let (http_stop, stopped) = smol::channel::bounded(1);
-        // Both listeners share what one would have.
-        let share = open_files_max / if https_listener.is_some() { 2 } else { 1 };
-        let mut http_tasks = Vec::new();
-        let mut https = None;
-        let plain = Some((http_listener, None));
-        for (listener, tls) in plain.into_iter().chain(https_listener) {
-            if let Some(tls) = &tls {
-                https = listener.local_addr().ok();
-                tasks.push(executor.spawn(tls.clone().keep_fresh()));
+    /// Makes the accounts that the configuration asks for; those that are as asked stay untouched.
+    pub(super) async fn make_superusers(
+        &self,
+        superusers: &[Superuser],
+        store: &Store<Event>,
+    ) -> Result<(), Error> {
+        for Superuser { email, password, source } in superusers {
+            let secret = Zeroizing::new(password.0.clone());
+            let made = ensure(store, &self.passwords, email, secret).await.map_err(|error| {
+                Error::Superuser { email: email.clone(), place: source, source: error }
+            })?;
+            if made {
+                log::info!("the superuser has the password that {source} gives; email={email:?}");
             }
-            http_tasks.push(executor.spawn(http::serve(
-                listener,
-                Rc::clone(executor),
-                http::Settings::new(share),
-                api::handler(Rc::clone(&state)),
-                stopped.clone(),
-                tls,
-            )));
         }
-        Ok(Self { dns, http, https, tcp, counters, tasks, http_tasks, http_stop, api: state })
+        Ok(())
     }
 
     /// Where it listens, in a line.
     pub(super) fn addresses(&self) -> String {
-        let dns: Vec<String> = self.dns.iter().map(SocketAddr::to_string).collect();
-        let https = self.https.map(|address| format!(", HTTPS {address}")).unwrap_or_default();
-        format!("DNS {}, HTTP {}{https}", dns.join(" "), self.http)
+        let Listeners { dns, http, .. } = &self.listeners;
+        let dns: Vec<String> = dns.iter().map(|dns| dns.address.to_string()).collect();
+        let http: Vec<String> = http.iter().map(|http| http.address.to_string()).collect();
+        let https = self.https.as_ref().map(|https| format!(", HTTPS {}", https.address));
+        format!("DNS {}, HTTP {}{}", dns.join(" "), http.join(" "), https.unwrap_or_default())
     }
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { tcp, counters, tasks, http_tasks, http_stop, api, .. } = self;
-        drop(http_stop);
-        for task in http_tasks {
-            if let Err(error) = task.await {
-                log::error!("HTTP ended; error={error}");
-            }
-        }
+        let Self { listeners, https, counters, tasks, api, .. } = self;
         control::server::unbind(&data.dir);
+        if let Some(https) = https {
+            https.end().await;
+        }
+        listeners.stop().await;
         drop(tasks);
         api.activity.write(&api.store, &api.settings()).await;
-        tcp.close();
         log::info!("stopped; {}", counters.lines().trim_end().replace('\n', " "));
     }
-}
-
-/// Reads the certificate and binds the socket for it.
-fn bind_tls(https: &Https) -> Result<(TcpListener, Option<Tls>), Error> {
-    let tls = Tls::load(&https.cert, &https.key)?;
-    let failed = |source| Error::Https { address: https.address, source };
-    Ok((TcpListener::bind(https.address).map_err(failed)?, Some(tls)))
 }
 
 /// What the operator can ask to see.
 struct Counters {
     passes: Passes,
     stats: Rc<Stats>,
-    tcp: Rc<tcp::Server<Responder>>,
+    tcp: Rc<tcp::Server>,
 }
 
 impl Counters {

@@ -101,6 +101,13 @@ impl Passwords {
         self.run(network, move || hashed(&password, cost)).await
     }
 
+    /// As [`verify`](Self::verify), for the operator: one at a time, whatever clients of the API are
+    /// doing.
+    pub async fn verify_own(&self, password: Zeroizing<String>, hash: String) -> bool {
+        let slot = self.reserved.acquire_arc().await;
+        in_pool(slot, (), move || bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false)).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         network: IpAddr,

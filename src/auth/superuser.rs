@@ -103,6 +103,37 @@ pub async fn save<E: From<RecordEvent> + Send + 'static>(
     Ok(())
 }
 
+/// Makes sure that there is a superuser with this address and this password. When there is, nothing
+/// is written, so whoever is signed in stays so. Says whether anything was.
+///
+/// # Errors
+/// A bad address or password; then nothing has changed.
+pub async fn ensure<E: From<RecordEvent> + Send + 'static>(
+    store: &Store<E>,
+    passwords: &Passwords,
+    email: &str,
+    password: Zeroizing<String>,
+) -> Result<bool, SuperuserError> {
+    check_email(email)?;
+    let wanted = email.to_owned();
+    let hash = store
+        .read(move |reader| {
+            let Some(record) = reader.superuser_by_email(&wanted)? else { return Ok(None) };
+            let collection = reader.schema().find(super::SUPERUSERS);
+            let hash = collection.map(|collection| record.text(collection, "password").to_owned());
+            Ok::<_, StoreError>(hash)
+        })
+        .await
+        .map_err(StoreError::from)?;
+    if let Some(hash) = hash
+        && passwords.verify_own(password.clone(), hash).await
+    {
+        return Ok(false);
+    }
+    save(store, passwords, Expect::Either, email, password).await?;
+    Ok(true)
+}
+
 /// Removes the superuser with this address; `false` when there is none.
 ///
 /// # Errors
@@ -122,6 +153,7 @@ pub async fn delete<E: From<RecordEvent> + Send + 'static>(
                 return Err(SuperuserError::Last);
             }
             let is_gone = tx.delete(collection, record.id(collection))?;
+            tx.delete_sign_ins(collection, record.id(collection))?;
             tell(tx, Action::Delete, record, None);
             Ok(is_gone)
         })

@@ -19,7 +19,8 @@ pub(super) fn check_rule(
     let collection = Arc::new(collection.clone());
     let resolved = parse(rule).and_then(|filter| {
         let now_micros = clock::unix_micros();
-        let mut resolver = Resolver::new(reader.schema(), collection, &nobody, now_micros);
+        let resolver = Resolver::new(reader.schema(), collection, &nobody, now_micros);
+        let mut resolver = resolver.without_request();
         resolver.filter(&filter, Speaker::Trusted)?;
         resolver.finish().map(drop)
     });

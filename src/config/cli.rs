@@ -1,6 +1,6 @@
 //! The command line, with PocketBase's flag names.
 //!
-//! `--dir`, `--encryptionEnv` and `--keyFile` may stand anywhere. No command means `serve`, so its
+//! `--conf`, `--dir`, `--encryptionEnv` and `--keyFile` may stand anywhere. No command means `serve`, so its
 //! flags may stand without it; before any other command they are an error, not ignored.
 
 use std::ffi::OsString;
@@ -10,10 +10,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{
-    Action, DNS_DEFAULT, Data, HTTP_DEFAULT, Https, Invocation, NewKey, Password, Serve,
-    SuperuserVerb,
-};
+use super::{Action, Https, Invocation, NewKey, Password, ServeFlags, SuperuserVerb};
 
 /// Reads a command line, the program's name first.
 ///
@@ -33,10 +30,11 @@ pub fn parse(
         ));
     }
     let action = match command {
-        None => Action::Serve(listen_before.over(Listen::default())),
+        None => Action::Serve(listen_before.into()),
         Some(Verb::Serve(listen)) => Action::Serve(listen.over(listen_before)),
         Some(Verb::Superuser { verb }) => verb.into(),
         Some(Verb::Zone { verb }) => verb.into(),
+        Some(Verb::Config { verb: ConfigCommand::Check { file } }) => Action::ConfigCheck { file },
         Some(Verb::Import { source, source_encryption_env }) => {
             Action::Import { source, source_encryption_env }
         }
@@ -46,6 +44,13 @@ pub fn parse(
         Some(Verb::Version) => Action::Version,
     };
     Ok(Invocation { data: data.into(), action })
+}
+
+/// What [`parse`] understands, with its help texts: the manual and the shells' completions are made
+/// from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    CommandLine::command()
 }
 
 #[derive(Parser)]
@@ -66,9 +71,13 @@ struct CommandLine {
 
 #[derive(Args)]
 struct DataFlags {
-    /// The data directory; made when it does not exist
-    #[arg(long, global = true, value_name = "DIR", default_value = "pb_data")]
-    dir: PathBuf,
+    /// The Corefile to take settings from, as CoreDNS with coredns-pocketbase takes it; flags and
+    /// environment come before it
+    #[arg(long, global = true, value_name = "FILE")]
+    conf: Option<PathBuf>,
+    /// The data directory; made when it does not exist [default: pb_data]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// The environment variable that holds the secret which opens the database: at least 32
     /// characters
     #[arg(long = "encryptionEnv", global = true, value_name = "NAME")]
@@ -116,6 +125,11 @@ enum Verb {
     Zone {
         #[command(subcommand)]
         verb: ZoneCommand,
+    },
+    /// Look into the configuration
+    Config {
+        #[command(subcommand)]
+        verb: ConfigCommand,
     },
     /// Make the data directory from the plain pb_data of a PocketBase that does not run
     Import {
@@ -180,6 +194,16 @@ struct Credentials {
 }
 
 #[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say whether a Corefile is right, and what it would do
+    Check {
+        /// The file [default: that of --conf, or Corefile]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
 enum ZoneCommand {
     /// Put the records of master files into the database
     Import {
@@ -219,29 +243,34 @@ impl Listen {
             || !self.origins.is_empty()
     }
 
-    fn https(&self) -> Option<Https> {
-        let (address, cert, key) = (self.https?, self.cert.clone()?, self.key.clone()?);
-        Some(Https { address, cert, key })
-    }
-
-    /// What is said here, else what is said in `before`, else the defaults.
-    fn over(self, before: Self) -> Serve {
-        let https = self.https().or_else(|| before.https());
-        let dns = [self.dns, before.dns].into_iter().find(|addresses| !addresses.is_empty());
-        let origins = [self.origins, before.origins].into_iter().find(|list| !list.is_empty());
-        Serve {
-            https,
-            http: self.http.or(before.http).unwrap_or(HTTP_DEFAULT),
-            dns: dns.unwrap_or_else(|| vec![DNS_DEFAULT]),
-            origins: origins.unwrap_or_else(|| vec!["*".to_owned()]),
+    /// What is said here, else what is said in `before`.
+    fn over(self, before: Self) -> ServeFlags {
+        let (later, before) = (ServeFlags::from(self), ServeFlags::from(before));
+        ServeFlags {
+            http: later.http.or(before.http),
+            https: later.https.or(before.https),
+            dns: if later.dns.is_empty() { before.dns } else { later.dns },
+            origins: if later.origins.is_empty() { before.origins } else { later.origins },
         }
     }
 }
 
-impl From<DataFlags> for Data {
+impl From<Listen> for ServeFlags {
+    fn from(listen: Listen) -> Self {
+        let Listen { http, https, cert, key, dns, origins } = listen;
+        // The parser asks for all three or none.
+        let https = match (https, cert, key) {
+            (Some(address), Some(cert), Some(key)) => Some(Https { address, cert, key }),
+            _ => None,
+        };
+        Self { http, https, dns, origins }
+    }
+}
+
+impl From<DataFlags> for super::DataFlags {
     fn from(flags: DataFlags) -> Self {
-        let DataFlags { dir, encryption_env, key_file } = flags;
-        Self { dir, encryption_env, key_file }
+        let DataFlags { conf, dir, encryption_env, key_file } = flags;
+        Self { conf, dir, encryption_env, key_file }
     }
 }
 
@@ -290,8 +319,7 @@ mod tests {
 
     use super::{CommandLine, parse};
     use crate::config::{
-        Action, DNS_DEFAULT, HTTP_DEFAULT, Https, Invocation, NewKey, Password, Serve,
-        SuperuserVerb,
+        Action, DataFlags, Https, Invocation, NewKey, Password, ServeFlags, SuperuserVerb,
     };
 
     fn parsed(line: &str) -> Invocation {
@@ -306,8 +334,8 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        let origins = vec!["*".into()];
-        Action::Serve(Serve { http: http.parse().unwrap(), https: None, dns, origins })
+        let http = Some(http.parse().unwrap());
+        Action::Serve(ServeFlags { http, dns, ..ServeFlags::default() })
     }
 
     #[test]
@@ -316,12 +344,11 @@ mod tests {
     }
 
     #[test]
-    fn no_command_is_serve_with_its_defaults() {
+    fn no_command_is_serve() {
         for line in ["", "serve"] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(action, serve(&HTTP_DEFAULT.to_string(), &[&DNS_DEFAULT.to_string()]));
-            assert_eq!(data.dir, PathBuf::from("pb_data"));
-            assert_eq!((data.encryption_env, data.key_file), (None, None));
+            assert_eq!(action, Action::Serve(ServeFlags::default()));
+            assert_eq!(data, DataFlags::default());
         }
     }
 
@@ -363,12 +390,13 @@ mod tests {
     #[test]
     fn flags_of_the_data_stand_anywhere() {
         for line in [
-            "--dir /d --encryptionEnv E --keyFile /k superuser delete a@b.c",
-            "superuser --dir /d delete --encryptionEnv=E a@b.c --keyFile /k",
-            "superuser delete a@b.c --dir=/d --encryptionEnv E --keyFile=/k",
+            "--conf /c --dir /d --encryptionEnv E --keyFile /k superuser delete a@b.c",
+            "superuser --dir /d delete --encryptionEnv=E a@b.c --conf /c --keyFile /k",
+            "superuser delete a@b.c --dir=/d --conf=/c --encryptionEnv E --keyFile=/k",
         ] {
             let Invocation { data, action } = parsed(line);
-            assert_eq!(data.dir, PathBuf::from("/d"), "{line}");
+            let path = |text: &str| Some(PathBuf::from(text));
+            assert_eq!((data.conf, data.dir), (path("/c"), path("/d")), "{line}");
             assert_eq!(data.encryption_env.as_deref(), Some("E"), "{line}");
             assert_eq!(data.key_file, Some(PathBuf::from("/k")), "{line}");
             let email = "a@b.c".to_owned();
@@ -409,6 +437,8 @@ mod tests {
             ("zone list", Action::ZoneList),
             ("zone check", Action::ZoneCheck { files: vec![], origin: None }),
             ("zone check f --origin x.", Action::ZoneCheck { files: vec![file], origin }),
+            ("config check", Action::ConfigCheck { file: None }),
+            ("config check Corefile", Action::ConfigCheck { file: Some("Corefile".into()) }),
             ("import s", Action::Import { source: "s".into(), source_encryption_env: None }),
             (
                 "import --sourceEncryptionEnv E s",

@@ -11,7 +11,6 @@ use crate::auth::password::Passwords;
 use crate::auth::superuser::{self, Expect, SuperuserError};
 use crate::clock;
 use crate::config::SuperuserVerb;
-use crate::limits::TTL_SECS_DEFAULT;
 use crate::publish::Event;
 use crate::records::zonefile::{self, CheckReport, ImportError, ImportReport, Mode};
 use crate::store::{JobError, Store, StoreError};
@@ -23,6 +22,8 @@ pub struct Context {
     pub store: Store<Event>,
     /// The process's one place for passwords.
     pub passwords: Rc<Passwords>,
+    /// What stands for a DNS record's TTL of 0.
+    pub ttl_default_secs: u32,
     /// Tells the server's counters; `None` when no server runs.
     pub stats: Option<Box<dyn Fn() -> String>>,
 }
@@ -90,8 +91,9 @@ pub async fn execute(
         Command::ZoneExport { zone } => {
             let zone = zone_name(&zone)?;
             let apex = zone.clone();
+            let ttl_default_secs = context.ttl_default_secs;
             let reading =
-                context.store.read(move |reader| zonefile::export(reader, &apex, TTL_SECS_DEFAULT));
+                context.store.read(move |reader| zonefile::export(reader, &apex, ttl_default_secs));
             let text = reading.await.map_err(StoreError::from)?;
             let text = text.ok_or(CommandError::NoSuchZone(zone))?;
             output.push_str(&String::from_utf8_lossy(&text));
@@ -106,8 +108,9 @@ pub async fn execute(
             }
         }
         Command::ZoneCheck => {
+            let ttl_default_secs = context.ttl_default_secs;
             let reading =
-                context.store.read(|reader| zonefile::check(reader, None, TTL_SECS_DEFAULT));
+                context.store.read(move |reader| zonefile::check(reader, None, ttl_default_secs));
             let report = reading.await.map_err(StoreError::from)?;
             say_check(output, &report);
             if report.refused_count > 0 {
@@ -162,10 +165,11 @@ async fn import(
 ) -> Result<ImportReport, CommandError> {
     // A hundred thousand records take a while to read: not on the thread that answers queries.
     let Records { records, places } = smol::unblock(move || records::decode(&data)).await?;
+    let ttl_default_secs = context.ttl_default_secs;
     let imported = context
         .store
         .write(move |tx| {
-            zonefile::import(tx, &zone, records, mode, TTL_SECS_DEFAULT, clock::unix_secs())
+            zonefile::import(tx, &zone, records, mode, ttl_default_secs, clock::unix_secs())
         })
         .await;
     match imported {

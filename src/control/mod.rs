@@ -91,7 +91,8 @@ pub fn chain_text(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    chain
+    // A file that somebody else made may be quoted, and must not speak to the terminal.
+    chain.replace(|c: char| c.is_control() && c != '\n', " ")
 }
 
 /// A path to the control socket of `dir` that fits a socket address, and what must stay open while
@@ -153,6 +154,7 @@ mod tests {
         let replies = smol::block_on(executor.run(async {
             let listener = Async::new(server::bind(dir).unwrap()).unwrap();
             let context = Context {
+                ttl_default_secs: crate::limits::TTL_SECS_DEFAULT,
                 store: store.clone(),
                 passwords: Rc::new(Passwords::with_cost(4)),
                 stats: Some(Box::new(|| "n=1\n".to_owned())),

@@ -6,10 +6,11 @@
 
 use super::message::{Full, Message, Place, Section};
 use super::request::Rcode;
+use super::served::View;
 use crate::limits::{ADDITIONAL_NAMES_MAX, CHAIN_STEPS_MAX, NAME_BYTES_MAX};
 use crate::wire::Rtype;
 use crate::zone::node::RECORD_HEAD_BYTES;
-use crate::zone::{Found, Key, Node, Set, Zone, Zones};
+use crate::zone::{Found, Key, Node, Set, Zone};
 
 /// A name on the way, and where it stands in the message.
 struct Step {
@@ -32,7 +33,7 @@ type Seen<const N: usize> = heapless::Vec<u64, N>;
 
 /// Writes the answer to a question into `message` and gives its code. When required records do not
 /// fit, TC is set and the answer ends with the last RRset that did.
-pub fn answer(zones: &Zones, name: &Key, qtype: Rtype, message: &mut Message<'_>) -> Rcode {
+pub fn answer(zones: View<'_>, name: &Key, qtype: Rtype, message: &mut Message<'_>) -> Rcode {
     let mut seen: Seen<CHAIN_STEPS_MAX> = heapless::Vec::new();
     let mut dnames: Seen<CHAIN_STEPS_MAX> = heapless::Vec::new();
     let Some((zone, apex)) = find_zone(zones, name, qtype) else { return Rcode::Refused };
@@ -66,7 +67,7 @@ pub fn answer(zones: &Zones, name: &Key, qtype: Rtype, message: &mut Message<'_>
 
 /// The deepest zone of a name. DS at an apex belongs to the parent (RFC 4035 §3.1.4.1), if that is
 /// ours too.
-fn find_zone<'z>(zones: &'z Zones, name: &Key, qtype: Rtype) -> Option<(&'z Zone, usize)> {
+fn find_zone<'z>(zones: View<'z>, name: &Key, qtype: Rtype) -> Option<(&'z Zone, usize)> {
     let (zone, apex) = zones.find(name, 0)?;
     if qtype == Rtype::DS && apex == 0 && name.label_count() > 0 {
         return zones.find(name, 1).or(Some((zone, apex)));
@@ -76,7 +77,7 @@ fn find_zone<'z>(zones: &'z Zones, name: &Key, qtype: Rtype) -> Option<(&'z Zone
 
 /// A name in its zone.
 struct At<'a> {
-    zones: &'a Zones,
+    zones: View<'a>,
     zone: &'a Zone,
     /// Index of the apex among the labels of the name.
     apex: usize,

@@ -1,8 +1,10 @@
 //! The sockets that DNS listens on: UDP and TCP on the same address and port.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
@@ -48,30 +50,101 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Binds each of `addresses`, UDP first and then TCP on the same number. Port 0 takes a number that
-/// is free for both.
+/// An address to be listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where; port 0 takes a number that is free for UDP and TCP.
+    pub address: SocketAddr,
+    /// `[::]` takes IPv4 as well, unless IPv4 is asked for on the same port.
+    pub is_ipv6_only: bool,
+}
+
+impl Wanted {
+    /// Each of `addresses`, in the light of the others.
+    #[must_use]
+    pub fn of(addresses: &[SocketAddr]) -> Vec<Self> {
+        let is_ipv6_only = |address: &SocketAddr| {
+            addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port())
+        };
+        addresses
+            .iter()
+            .map(|address| Self {
+                address: *address,
+                is_ipv6_only: address.is_ipv6() && is_ipv6_only(address),
+            })
+            .collect()
+    }
+}
+
+/// Binds each of `addresses`, UDP first and then TCP on the same number.
 ///
 /// # Errors
 /// The first address that cannot be had; what was bound before it is let go.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<Listeners>, BindError> {
-    addresses
-        .iter()
-        .map(|&address| {
-            // `[::]` takes IPv4 as well, unless IPv4 is asked for on the same port.
-            let is_ipv6_only = addresses.iter().any(|a| a.is_ipv4() && a.port() == address.port());
-            bind_pair(address, is_ipv6_only)
-        })
-        .collect()
+    Wanted::of(addresses).into_iter().map(|wanted| bind_pair(wanted, false)).collect()
 }
 
-fn bind_pair(address: SocketAddr, is_ipv6_only: bool) -> Result<Listeners, BindError> {
+/// Binds an address beside sockets of ours that are about to go: where these are in the way, on the
+/// same port, they share it for as long as it takes. From then on the new sockets get what is more
+/// theirs, and the old ones keep what they hold.
+///
+/// # Errors
+/// The address cannot be had.
+pub fn bind_beside(
+    wanted: Wanted,
+    leaving: &[(SocketAddr, BorrowedFd<'_>)],
+) -> Result<Listeners, BindError> {
+    let port = wanted.address.port();
+    match bind_pair(wanted, false) {
+        Err(error)
+            if error.source.kind() == io::ErrorKind::AddrInUse
+                && leaving.iter().any(|(address, _)| address.port() == port) =>
+        {
+            let _shared = Shared::on_port(port, leaving);
+            let listeners = bind_pair(wanted, true)?;
+            for socket in [listeners.udp.as_fd(), listeners.tcp.as_fd()] {
+                let _ = sockopt::set_socket_reuseport(socket, false);
+            }
+            Ok(listeners)
+        }
+        result => result,
+    }
+}
+
+/// Sockets that let others of this user onto their port, until this is dropped.
+struct Shared<'s>(Vec<BorrowedFd<'s>>);
+
+impl<'s> Shared<'s> {
+    fn on_port(port: u16, sockets: &[(SocketAddr, BorrowedFd<'s>)]) -> Self {
+        let of_port = sockets.iter().filter(|(address, _)| address.port() == port);
+        let shared = Self(of_port.map(|(_, socket)| *socket).collect());
+        shared.set(true);
+        shared
+    }
+
+    fn set(&self, is_shared: bool) {
+        for socket in &self.0 {
+            // If it does not work, the bind that follows says so.
+            let _ = sockopt::set_socket_reuseport(socket, is_shared);
+        }
+    }
+}
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+fn bind_pair(wanted: Wanted, is_shared: bool) -> Result<Listeners, BindError> {
+    let Wanted { address, .. } = wanted;
     let mut attempts_left = if address.port() == 0 { BIND_ATTEMPTS_MAX } else { 1 };
     loop {
         attempts_left -= 1;
         let failed = |transport| move |source| BindError { transport, address, source };
-        let udp = bind_udp(address, is_ipv6_only).map_err(failed("UDP"))?;
+        let udp = bind_udp(wanted, is_shared).map_err(failed("UDP"))?;
         let bound = udp.local_addr().map_err(failed("UDP"))?;
-        match bind_tcp(bound, is_ipv6_only) {
+        match bind_tcp(Wanted { address: bound, ..wanted }, is_shared) {
             Ok(tcp) => return Ok(Listeners { address: bound, udp, tcp }),
             Err(error) if attempts_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(failed("TCP")(error)),
@@ -79,8 +152,8 @@ fn bind_pair(address: SocketAddr, is_ipv6_only: bool) -> Result<Listeners, BindE
     }
 }
 
-fn bind_udp(address: SocketAddr, is_ipv6_only: bool) -> io::Result<UdpSocket> {
-    let socket = open(address, SocketType::DGRAM, is_ipv6_only)?;
+fn bind_udp(wanted: Wanted, is_shared: bool) -> io::Result<UdpSocket> {
+    let (socket, address) = open(wanted, SocketType::DGRAM, is_shared)?;
     report_local_address(socket.as_fd(), address.is_ipv6())?;
     ignore_path_mtu(socket.as_fd(), address.is_ipv6())?;
     // The more the better, but any size will do.
@@ -89,8 +162,8 @@ fn bind_udp(address: SocketAddr, is_ipv6_only: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn bind_tcp(address: SocketAddr, is_ipv6_only: bool) -> io::Result<TcpListener> {
-    let socket = open(address, SocketType::STREAM, is_ipv6_only)?;
+fn bind_tcp(wanted: Wanted, is_shared: bool) -> io::Result<TcpListener> {
+    let (socket, address) = open(wanted, SocketType::STREAM, is_shared)?;
     // Old connections in TIME_WAIT must not keep a restarted server out.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
@@ -98,13 +171,28 @@ fn bind_tcp(address: SocketAddr, is_ipv6_only: bool) -> io::Result<TcpListener> 
     Ok(socket.into())
 }
 
-fn open(address: SocketAddr, kind: SocketType, is_ipv6_only: bool) -> io::Result<OwnedFd> {
+/// A socket, and the address that it is for: where the system has no IPv6, `[::]` is `0.0.0.0`.
+fn open(wanted: Wanted, kind: SocketType, is_shared: bool) -> io::Result<(OwnedFd, SocketAddr)> {
+    match open_as(wanted, kind, is_shared) {
+        Err(Errno::AFNOSUPPORT) if wanted.address.ip().is_unspecified() && !wanted.is_ipv6_only => {
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, wanted.address.port()));
+            Ok((open_as(Wanted { address, ..wanted }, kind, is_shared)?, address))
+        }
+        result => Ok((result?, wanted.address)),
+    }
+}
+
+fn open_as(wanted: Wanted, kind: SocketType, is_shared: bool) -> Result<OwnedFd, Errno> {
+    let Wanted { address, is_ipv6_only } = wanted;
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let protocol = if kind == SocketType::STREAM { ipproto::TCP } else { ipproto::UDP };
     let socket = rustix::net::socket_with(family, kind, flags, Some(protocol))?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, is_ipv6_only)?;
+    }
+    if is_shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
     }
     Ok(socket)
 }
@@ -123,7 +211,10 @@ fn ignore_path_mtu(socket: BorrowedFd<'_>, is_ipv6: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::bind;
+    use std::net::{SocketAddr, TcpStream, UdpSocket};
+    use std::os::fd::AsFd;
+
+    use super::{Wanted, bind, bind_beside};
 
     #[test]
     fn port_0_gives_udp_and_tcp_the_same_number() {
@@ -144,6 +235,29 @@ mod tests {
         let error = bind(&[taken[0].address]).unwrap_err().to_string();
         assert!(error.contains(&format!("UDP {}", taken[0].address)), "{error}");
         assert!(error.contains("another program"), "{error}");
+    }
+
+    #[test]
+    fn a_new_address_takes_over_from_one_that_is_about_to_go() {
+        for (old, new) in
+            [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "127.0.0.1")]
+        {
+            let old = bind(&[SocketAddr::new(old.parse().unwrap(), 0)]).unwrap().remove(0);
+            let address = SocketAddr::new(new.parse().unwrap(), old.address.port());
+            let wanted = Wanted { address, is_ipv6_only: false };
+            assert!(bind_beside(wanted, &[]).is_err(), "{new}");
+            let leaving = [(old.address, old.udp.as_fd()), (old.address, old.tcp.as_fd())];
+            let bound = bind_beside(wanted, &leaving).unwrap();
+            assert_eq!(bound.address, address);
+            // Nobody else can.
+            assert!(bind(&[address]).is_err());
+            drop(old);
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.send_to(b"x", ("127.0.0.1", address.port())).unwrap();
+            bound.udp.set_nonblocking(false).unwrap();
+            assert_eq!(bound.udp.recv(&mut [0]).unwrap(), 1);
+            TcpStream::connect(("127.0.0.1", address.port())).unwrap();
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 
 use std::io;
 use std::mem::{offset_of, size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, null_mut};
 
@@ -79,6 +80,26 @@ enum Local {
     V4(libc::in_pktinfo),
     /// Also a v4-mapped address, on a socket that takes both families.
     V6(libc::in6_pktinfo),
+}
+
+/// Who sent a datagram: nothing is made of it until somebody asks.
+#[derive(Clone, Copy)]
+pub struct Peer<'b>(&'b libc::sockaddr_in6);
+
+impl Peer<'_> {
+    /// Its address and port. A socket for both families gives IPv4 addresses as IPv6 ones.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        let Self(peer) = self;
+        let port = u16::from_be(peer.sin6_port);
+        if i32::from(peer.sin6_family) == libc::AF_INET {
+            // SAFETY: the structure is longer than the one read from its front, and of integers.
+            let v4 =
+                unsafe { ptr::read_unaligned(ptr::from_ref(peer).cast::<libc::sockaddr_in>()) };
+            return (Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)), port).into();
+        }
+        (Ipv6Addr::from(peer.sin6_addr.s6_addr), port).into()
+    }
 }
 
 /// What became of the datagrams of one batch on their way to the replies.
@@ -190,21 +211,21 @@ impl Batch {
         Ok(self.received)
     }
 
-    /// Calls `respond(query, out)` for each datagram received. It writes a reply to the front of
+    /// Calls `respond(peer, query, out)` for each datagram received. It writes a reply to the front of
     /// `out` ([`UDP_REPLY_BYTES_MAX`] octets) and returns its length, or `None` for no reply.
     ///
     /// A datagram that did not fit its buffer is no whole message, and one from port 0 cannot be
     /// answered: `respond` sees neither.
     pub fn answer(
         &mut self,
-        mut respond: impl FnMut(&[u8], &mut [u8]) -> Option<usize>,
+        mut respond: impl FnMut(Peer<'_>, &[u8], &mut [u8]) -> Option<usize>,
     ) -> Answered {
         (self.replying, self.settled) = (0, 0);
         let buffers = self.queries.iter().zip(&mut self.replies);
         for (slot, (query, reply)) in self.slots.iter_mut().zip(buffers).take(self.received) {
             slot.reply_len = match query.get(..slot.query_len) {
                 Some(query) if !slot.is_truncated && slot.peer.sin6_port != 0 => {
-                    respond(query, reply).map(|len| len.min(reply.len()))
+                    respond(Peer(&slot.peer), query, reply).map(|len| len.min(reply.len()))
                 }
                 _ => None,
             };
@@ -360,7 +381,7 @@ fn set_local_address(header: &mut libc::msghdr, local: Option<Local>, control: &
 /// when a broadcast asked. The interface is named only where an address means something on its own
 /// link only: elsewhere the routing table knows the way back, which need not be the way in.
 fn for_reply_v4(mut info: libc::in_pktinfo) -> libc::in_pktinfo {
-    let address = std::net::Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
+    let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
     if !address.is_link_local() {
         info.ipi_ifindex = 0;
     }
@@ -369,7 +390,7 @@ fn for_reply_v4(mut info: libc::in_pktinfo) -> libc::in_pktinfo {
 
 /// As [`for_reply_v4`]; the address is the one that the datagram was sent to.
 fn for_reply_v6(mut info: libc::in6_pktinfo) -> libc::in6_pktinfo {
-    if !std::net::Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
+    if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
         info.ipi6_ifindex = 0;
     }
     info
@@ -381,7 +402,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::Duration;
 
-    use super::{Answered, Batch, Sent};
+    use super::{Answered, Batch, Peer, Sent};
     use crate::limits::UDP_REPLY_BYTES_MAX;
 
     /// A server socket that waits for datagrams, and a batch with `count` of them in it.
@@ -400,7 +421,7 @@ mod tests {
         (server, client, batch)
     }
 
-    fn echo(query: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn echo(_: Peer<'_>, query: &[u8], out: &mut [u8]) -> Option<usize> {
         out.get_mut(..query.len())?.copy_from_slice(query);
         Some(query.len())
     }
@@ -432,7 +453,7 @@ mod tests {
     #[test]
     fn sending_goes_on_where_it_stopped_and_discarding_leaves_nothing() {
         let (server, client, mut batch) = received(3);
-        batch.answer(|query, out| if query == [1] { None } else { echo(query, out) });
+        batch.answer(|peer, query, out| if query == [1] { None } else { echo(peer, query, out) });
         batch.settled = 1;
         assert_eq!(batch.send(server.as_fd()), Sent { refused: 0, is_blocked: false });
         assert_eq!(replies(&client, 1), [2]);
@@ -445,7 +466,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_buffer_is_cut_to_it() {
         let (server, client, mut batch) = received(1);
-        batch.answer(|_, _| Some(usize::MAX));
+        batch.answer(|_, _, _| Some(usize::MAX));
         batch.send(server.as_fd());
         let mut reply = [1; 2 * UDP_REPLY_BYTES_MAX];
         assert_eq!(client.recv(&mut reply).unwrap(), UDP_REPLY_BYTES_MAX);

@@ -10,6 +10,8 @@
 //! | [`answer`] | RFC 1034 §4.3.2 over the index, chains included |
 //! | [`message`] | sections written in order, pointers, truncation |
 //! | [`respond`] | the three together, and EDNS |
+//! | [`served`] | which zones an address serves, which queries it writes down |
+//! | [`querylog`] | the lines of those |
 //! | [`bind`] | the sockets of an address: UDP and TCP with one number |
 //! | [`mmsg`], [`udp`] | a batch of datagrams at a time |
 //! | [`tcp`] | a task for each connection, almost without memory while idle |
@@ -20,8 +22,10 @@ pub mod bind;
 mod connections;
 pub mod message;
 pub mod mmsg;
+pub mod querylog;
 pub mod request;
 pub mod respond;
+pub mod served;
 
 pub mod stats;
 pub mod tcp;

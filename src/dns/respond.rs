@@ -3,8 +3,9 @@
 use super::answer;
 use super::message::Message;
 use super::request::{self, HEADER_BYTES, Request};
+use super::served::View;
 use crate::limits::{UDP_REPLY_BYTES_MAX, UDP_REPLY_BYTES_PLAIN};
-use crate::zone::{Key, Zones};
+use crate::zone::Key;
 
 /// How the query came, which bounds the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,12 @@ pub enum Transport {
 ///
 /// Takes time in proportion to the query and its answer; never waits, allocates or panics.
 #[must_use]
-pub fn respond(zones: &Zones, query: &[u8], transport: Transport, out: &mut [u8]) -> Option<usize> {
+pub fn respond<'z>(
+    zones: impl Into<View<'z>>,
+    query: &[u8],
+    transport: Transport,
+    out: &mut [u8],
+) -> Option<usize> {
     let limit = |edns: Option<request::Edns>| match transport {
         Transport::Tcp => out.len(),
         Transport::Udp => {
@@ -39,7 +45,7 @@ pub fn respond(zones: &Zones, query: &[u8], transport: Transport, out: &mut [u8]
             let mut message = Message::start(out, query, question_bytes, limit, edns.is_some())?;
             let mut key = Key::empty();
             key.read(name, &[])?;
-            let rcode = answer::answer(zones, &key, qtype, &mut message);
+            let rcode = answer::answer(zones.into(), &key, qtype, &mut message);
             if is_any_class {
                 message.set_not_authoritative();
             }

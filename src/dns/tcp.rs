@@ -59,9 +59,12 @@ impl Grants {
     }
 }
 
+/// Answers a query: `respond(peer, query, out)` writes a reply to the front of `out` (65,535 octets)
+/// and returns its length; `None` gives no reply and leaves the connection open.
+pub type Respond = dyn Fn(SocketAddr, &[u8], &mut [u8]) -> Option<usize>;
+
 /// What all listeners and connections share.
-pub struct Server<F> {
-    respond: F,
+pub struct Server {
     grants: Grants,
     stats: Rc<Stats>,
     connections: RefCell<Connections<Task<()>>>,
@@ -76,13 +79,12 @@ struct Buffers {
     output: Box<[u8]>,
 }
 
-impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
-    /// `respond(query, out)` writes a reply to the front of `out` (65,535 octets) and returns its
-    /// length; `None` gives no reply and leaves the connection open.
-    pub fn new(grants: Grants, stats: Rc<Stats>, respond: F) -> Self {
+impl Server {
+    /// Without connections.
+    #[must_use]
+    pub fn new(grants: Grants, stats: Rc<Stats>) -> Self {
         let connections = Connections::new(grants.connections_max, grants.client_connections_max);
         Self {
-            respond,
             grants,
             stats,
             connections: RefCell::new(connections),
@@ -99,12 +101,13 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
     /// until [`close`](Self::close).
     pub async fn serve(
         self: Rc<Self>,
-        listener: Async<TcpListener>,
+        listener: Rc<Async<TcpListener>>,
         executor: Rc<LocalExecutor<'static>>,
+        respond: Rc<Respond>,
     ) -> Infallible {
         loop {
             let result = match listener.readable().await {
-                Ok(()) => self.accept_some(&listener, &executor),
+                Ok(()) => self.accept_some(&listener, &executor, &respond),
                 Err(error) => Err(error),
             };
             if let Err(error) = result {
@@ -132,14 +135,20 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
         self.connections.borrow().len()
     }
 
-    fn accept_some(
+    /// Accepts who waits, without waiting for anybody: the last thing that is done with a listener
+    /// that goes while the server stays.
+    ///
+    /// # Errors
+    /// What `accept` says.
+    pub fn accept_some(
         self: &Rc<Self>,
         listener: &Async<TcpListener>,
         executor: &LocalExecutor<'static>,
+        respond: &Rc<Respond>,
     ) -> io::Result<()> {
         for _ in 0..DNS_TCP_ACCEPTS_PER_PASS_MAX {
             match listener.get_ref().accept() {
-                Ok((stream, peer)) => self.admit(stream, peer, executor)?,
+                Ok((stream, peer)) => self.admit(stream, peer, executor, respond)?,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(()),
                     // The client has gone already.
@@ -159,6 +168,7 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
         stream: TcpStream,
         peer: SocketAddr,
         executor: &LocalExecutor<'static>,
+        respond: &Rc<Respond>,
     ) -> io::Result<()> {
         self.stats.tcp_accepted.add(1);
         let admitted = self.connections.borrow_mut().admit(peer.ip());
@@ -172,8 +182,10 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
         // Small replies must not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let stream = Async::new(stream)?;
+        let respond = Rc::clone(respond);
         let task = executor.spawn(async move {
-            if let Err(error) = converse(place, stream).await {
+            let respond = |query: &[u8], out: &mut [u8]| respond(peer, query, out);
+            if let Err(error) = converse(place, stream, respond).await {
                 log::trace!("TCP connection ended; peer={peer} error={error}");
             }
         });
@@ -183,7 +195,12 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
 
     /// Reads what there is, answers each whole message, writes the replies; never waits. `None`
     /// when the client has closed its side.
-    fn turn(&self, mut stream: &TcpStream, kept: &mut Kept) -> io::Result<Option<Turn>> {
+    fn turn(
+        &self,
+        mut stream: &TcpStream,
+        kept: &mut Kept,
+        respond: &impl Fn(&[u8], &mut [u8]) -> Option<usize>,
+    ) -> io::Result<Option<Turn>> {
         let mut is_progress = false;
         if !kept.unsent.is_empty() {
             let written = unless_blocked(stream.write(&kept.unsent))?;
@@ -217,7 +234,7 @@ impl<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static> Server<F> {
             is_progress = true;
             let Some(free) = output.get_mut(used..used + FRAME_BYTES_MAX) else { break };
             let (length, reply) = free.split_at_mut(2);
-            if let Some(len) = (self.respond)(message, reply) {
+            if let Some(len) = respond(message, reply) {
                 let len = len.min(TCP_MESSAGE_BYTES_MAX);
                 length.copy_from_slice(&(len as u16).to_be_bytes());
                 used += 2 + len;
@@ -269,9 +286,10 @@ enum Wait {
 }
 
 /// Serves one client until it closes, fails, or uses up what it was granted.
-async fn converse<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static>(
-    mut place: Place<F>,
+async fn converse(
+    mut place: Place,
     stream: Async<TcpStream>,
+    respond: impl Fn(&[u8], &mut [u8]) -> Option<usize>,
 ) -> io::Result<()> {
     let server = Rc::clone(&place.server);
     let grants = &server.grants;
@@ -297,7 +315,7 @@ async fn converse<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static>(
         if !or(ready, too_late).await? {
             return Ok(());
         }
-        let Some(turn) = server.turn(stream.get_ref(), &mut kept)? else { return Ok(()) };
+        let Some(turn) = server.turn(stream.get_ref(), &mut kept, &respond)? else { return Ok(()) };
         if turn.is_progress || turn.next != wait {
             (wait, since) = (turn.next, Instant::now());
             server.connections.borrow_mut().set_idle(place.id, wait == Wait::Message);
@@ -310,13 +328,13 @@ async fn converse<F: Fn(&[u8], &mut [u8]) -> Option<usize> + 'static>(
 }
 
 /// A connection's place among the others, given back when dropped.
-struct Place<F> {
-    server: Rc<Server<F>>,
+struct Place {
+    server: Rc<Server>,
     id: u64,
     kept_bytes: usize,
 }
 
-impl<F> Place<F> {
+impl Place {
     /// Accounts for `bytes` kept over turns; `false` when all connections keep too many together.
     fn keep(&mut self, bytes: usize) -> bool {
         let others = self.server.buffered.get() - self.kept_bytes;
@@ -326,7 +344,7 @@ impl<F> Place<F> {
     }
 }
 
-impl<F> Drop for Place<F> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.server.buffered.set(self.server.buffered.get() - self.kept_bytes);
         let task = self.server.connections.borrow_mut().remove(self.id);
@@ -367,7 +385,7 @@ mod tests {
 
     use smol::{Async, LocalExecutor};
 
-    use super::{Grants, Server};
+    use super::{Grants, Respond, Server};
     use crate::dns::bind::bind;
     use crate::dns::stats::Stats;
 
@@ -381,16 +399,18 @@ mod tests {
         grants.client_connections_max = 100;
         change(&mut grants);
         let listeners = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
-        let listener = Async::new(listeners.tcp).unwrap();
+        let listener = Rc::new(Async::new(listeners.tcp).unwrap());
         let stats = Rc::new(Stats::default());
-        let server = Rc::new(Server::new(grants, Rc::clone(&stats), |query, out| {
+        let server = Rc::new(Server::new(grants, Rc::clone(&stats)));
+        let respond: Rc<Respond> = Rc::new(|_, query, out| {
             let first = *query.first().filter(|&&first| first > 0)?;
             let reply = out.get_mut(..query.len() * 256)?;
             reply.fill(first);
             Some(reply.len())
-        }));
+        });
         let executor = Rc::new(LocalExecutor::new());
-        let _task = executor.spawn(Rc::clone(&server).serve(listener, Rc::clone(&executor)));
+        let serving = Rc::clone(&server).serve(listener, Rc::clone(&executor), respond);
+        let _task = executor.spawn(serving);
         let result = smol::block_on(executor.run(smol::unblock(move || client(listeners.address))));
         server.close();
         while executor.try_tick() {}

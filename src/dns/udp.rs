@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,19 +13,22 @@ use std::time::Duration;
 use smol::future::or;
 use smol::{Async, Timer};
 
-use super::mmsg::Batch;
+use super::mmsg::{Batch, Peer};
 use super::stats::Stats;
 use super::throttle::Throttle;
-use crate::limits::{DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_SEND_WAIT_MS_MAX, LISTENER_PAUSE_MS};
+use crate::limits::{
+    DNS_UDP_BATCHES_PER_PASS_MAX, DNS_UDP_DRAIN_BATCHES_MAX, DNS_UDP_SEND_WAIT_MS_MAX,
+    LISTENER_PAUSE_MS,
+};
 
 /// Answers what arrives at `socket` (bound by [`super::bind`]) until the future is dropped.
 ///
-/// `respond(query, out)` writes a reply of at most 1232 octets to the front of `out` and returns
+/// `respond(peer, query, out)` writes a reply of at most 1232 octets to the front of `out` and returns
 /// its length; `None` drops the query. Between receiving and sending nothing is awaited.
 pub async fn serve(
-    socket: Async<UdpSocket>,
+    socket: Rc<Async<UdpSocket>>,
     stats: Rc<Stats>,
-    mut respond: impl FnMut(&[u8], &mut [u8]) -> Option<usize>,
+    mut respond: impl FnMut(Peer<'_>, &[u8], &mut [u8]) -> Option<usize>,
 ) -> Infallible {
     let mut batch = Batch::new();
     let troubles = Throttle::default();
@@ -43,12 +46,44 @@ pub async fn serve(
     }
 }
 
+/// Answers what waits at a socket that nobody serves any more: the last thing that is done with it.
+///
+/// First it is connected to itself. From then on nothing new comes to it, so that no query slips in
+/// between the last look and its end; what others send goes to the socket that takes its place.
+pub fn drain(
+    socket: &Async<UdpSocket>,
+    stats: &Stats,
+    mut respond: impl FnMut(Peer<'_>, &[u8], &mut [u8]) -> Option<usize>,
+) {
+    let connecting = socket.get_ref().local_addr().and_then(|mut address| {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        socket.get_ref().connect(address)
+    });
+    if let Err(error) = connecting {
+        log::debug!("a socket that goes cannot be closed to others; error={error}");
+    }
+    let mut batch = Batch::new();
+    for _ in 0..DNS_UDP_DRAIN_BATCHES_MAX {
+        // An error as well: there will be no better time.
+        let Ok(received) = batch.receive(socket.as_fd()) else { return };
+        let answered = batch.answer(&mut respond);
+        stats.udp_received.add(received);
+        stats.udp_dropped.add(answered.dropped);
+        stats.udp_refused.add(batch.send(socket.as_fd()).refused + batch.discard());
+    }
+}
+
 /// Serves what waits at the socket, but no more than one pass's worth.
 async fn serve_batches(
     socket: &Async<UdpSocket>,
     batch: &mut Batch,
     stats: &Stats,
-    respond: &mut impl FnMut(&[u8], &mut [u8]) -> Option<usize>,
+    respond: &mut impl FnMut(Peer<'_>, &[u8], &mut [u8]) -> Option<usize>,
 ) -> io::Result<()> {
     for _ in 0..DNS_UDP_BATCHES_PER_PASS_MAX {
         let received = match batch.receive(socket.as_fd()) {
@@ -97,7 +132,7 @@ mod tests {
 
     use smol::{Async, LocalExecutor};
 
-    use super::serve;
+    use super::{Peer, serve};
     use crate::dns::bind::bind;
     use crate::dns::stats::Stats;
     use crate::limits::DNS_UDP_QUERY_BYTES_MAX;
@@ -113,9 +148,9 @@ mod tests {
             return None;
         }
         let listeners = bind(&[address]).unwrap().remove(0);
-        let socket = Async::new(listeners.udp).unwrap();
+        let socket = Rc::new(Async::new(listeners.udp).unwrap());
         let stats = Rc::new(Stats::default());
-        let respond = |query: &[u8], out: &mut [u8]| {
+        let respond = |_: Peer<'_>, query: &[u8], out: &mut [u8]| {
             if query.is_empty() {
                 return None;
             }

@@ -106,7 +106,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listener = Async::new(listener)?;
     let mut accepted = 0;
-    let accept = async || {
+    let accept = async move || {
         // `accept` asks the kernel first: under a flood it would never wait, and the reactor
         // never look at the other sockets.
         accepted = (accepted + 1) % HTTP_ACCEPTS_PER_TURN;

@@ -3,6 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `bind` | the socket of an address |
 //! | [`listener`] | accepting, the caps on connections, the graceful stop |
 //! | `conn` | one connection: its socket under hyper, its time-outs, request in, response out |
 //! | [`feed`] | responses without an end, on a socket that hyper has left |
@@ -17,6 +18,7 @@
 //! Absent: any word of the domain (the caller decides what a status means and what an error body
 //! looks like), HTTP/2, compression.
 
+mod bind;
 pub mod body;
 mod conn;
 pub mod feed;
@@ -27,6 +29,7 @@ pub mod response;
 pub mod router;
 pub mod tls;
 
+pub use bind::bind;
 pub use body::{Body, BodyError};
 pub use feed::{Feed, Octets};
 pub use listener::{Handler, Settings, serve};

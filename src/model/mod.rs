@@ -8,6 +8,7 @@ pub mod cron;
 pub mod date;
 pub mod email;
 pub mod event;
+pub mod excerpt;
 pub mod field;
 pub mod field_error;
 pub mod filter;

@@ -218,7 +218,7 @@ fn check_space(folder: &Path, bytes: u64) -> Result<(), Error> {
     let found = rustix::fs::statvfs(folder).map_err(io::Error::from);
     let found = found.map_err(file_error("read", folder))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
-    let needed = bytes + bytes / 8 + MOVE_SLACK_BYTES;
+    let needed = bytes.saturating_add(bytes / 8).saturating_add(MOVE_SLACK_BYTES);
     if needed <= free {
         return Ok(());
     }

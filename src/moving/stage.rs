@@ -171,3 +171,77 @@ fn sync_below(folder: &Path) -> Result<(), Error> {
 fn sync(path: &Path) -> Result<(), Error> {
     File::open(path).and_then(|file| file.sync_all()).map_err(file_error("sync", path))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::{Stage, check_empty};
+
+    /// A folder that is removed with it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("pocketdns-stage-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    fn stage(target: &Path) -> Stage {
+        Stage::new(target, "importing").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn one_process_builds_at_a_time_and_nothing_is_left_when_it_gives_up() {
+        let folder = Folder::new("one");
+        let target = folder.0.join("data");
+        let first = stage(&target);
+        assert_eq!(folder.names(), [".data.importing"]);
+        let second = Stage::new(&target, "importing").err().unwrap().to_string();
+        assert!(second.ends_with("another process is at it already"), "{second}");
+        drop(first);
+        assert_eq!(folder.names(), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_no_part_of_the_next() {
+        let folder = Folder::new("killed");
+        let target = folder.0.join("data");
+        fs::create_dir_all(folder.0.join(".data.importing/storage/x")).unwrap();
+        fs::write(folder.0.join(".data.importing/data.db"), "half").unwrap();
+        let next = stage(&target);
+        fs::write(next.path().join("keyslot"), "whole").unwrap();
+        next.finish().unwrap();
+        assert_eq!(folder.names(), ["data"]);
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_empty_directory_gives_way_and_any_other_stays() {
+        let folder = Folder::new("stays");
+        let target = folder.0.join("data");
+        fs::create_dir(&target).unwrap();
+        check_empty(&target).unwrap();
+        let late = stage(&target);
+        fs::write(target.join("mine"), "").unwrap();
+        assert!(check_empty(&target).is_err());
+        assert!(late.finish().is_err());
+        assert_eq!(folder.names(), ["data"]);
+        assert!(target.join("mine").exists());
+    }
+}

@@ -1,9 +1,10 @@
 //! A new record.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::submission::{Submission, Work, plain_passwords};
-use super::{Access, Author, Refused, account, check_asked, save, validate};
+use super::submission::{self, Submission, Work, plain_passwords};
+use super::{Author, Refused, account, check_kind, rules, save, validate};
 use crate::model::field::{self, text};
 use crate::model::{Collection, FieldKind, Record, Value};
 use crate::publish::Event;
@@ -35,18 +36,19 @@ pub fn create(
 pub fn prepare(
     reader: &Reader<'_>,
     author: Author<'_>,
-    collection: &Collection,
+    collection: &Arc<Collection>,
     sent: &Submission,
 ) -> Result<(Record, Work), Refused> {
-    let caller = author.caller;
-    let access = check_asked(collection, collection.create_rule.as_deref(), caller)?;
-    let input = sent.visible(collection, caller);
+    check_kind(collection)?;
+    let mut info = Cow::Borrowed(author.info);
+    let input = sent.visible(collection, &info);
     let mut record = Record::new(collection);
     field::apply(collection, &mut record, &input);
-    if access == Access::Nothing {
-        return Err(Refused::Rule);
+    if submission::is_judged(collection, collection.create_rule.as_deref(), &info) {
+        info.to_mut().body = submission::body(collection, &record, &input);
     }
-    let is_manager = author.is_superuser();
+    rules::check_new(reader, collection, &info, &record)?;
+    let is_manager = info.is_superuser() || rules::manages_new(reader, collection, &info, &record)?;
     let form = account::Form { collection, input: &input, old: None, record: &record, is_manager };
     let mut work = Work::default();
     form.check(sent, &mut work)?;

@@ -10,7 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Author, Refused, account, dns, save, target};
+use super::{Author, Refused, account, check_kind, dns, rules, save};
 use crate::auth::SUPERUSERS;
 use crate::clock;
 use crate::limits::{CASCADE_ROWS, REALTIME_IMPORT_EVENTS_MAX};
@@ -31,8 +31,8 @@ pub fn delete(
     collection: &Arc<Collection>,
     id: &str,
 ) -> Result<(), Refused> {
-    let rule = collection.delete_rule.as_deref();
-    let record = target(tx, collection, rule, author.caller, id)?;
+    check_kind(collection)?;
+    let record = rules::find(tx, collection, collection.delete_rule.as_deref(), author.info, id)?;
     Cascade::new(tx.schema(), author.ttl_default_secs).run(tx, collection, record)
 }
 

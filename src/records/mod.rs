@@ -22,6 +22,7 @@ pub mod account;
 pub mod create;
 pub mod delete;
 pub mod dns;
+pub mod enrich;
 pub mod list;
 pub mod rules;
 mod save;
@@ -33,12 +34,14 @@ pub mod zonefile;
 
 pub use create::create;
 pub use delete::{delete, truncate};
+pub use enrich::{Seen, enrich};
 pub use list::list;
 pub use submission::Submission;
 pub use update::update;
 pub use view::view;
 
 use crate::auth::Identity;
+use crate::model::filter::RequestInfo;
 use crate::model::{Collection, FieldError, Kind, Record, Value, value};
 use crate::rr::{Refusal, Row};
 use crate::store::{Reader, StoreError};
@@ -90,37 +93,11 @@ pub enum Refused {
 /// Who writes, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
-    /// Who asks; `None` for a guest.
-    pub caller: Option<&'a Identity>,
+    /// What rules see: who asks, and the head of the request. Its body is not looked at; what was
+    /// sent is a [`Submission`].
+    pub info: &'a RequestInfo,
     /// What stands for a DNS record's TTL of 0.
     pub ttl_default_secs: u32,
-}
-
-impl Author<'_> {
-    fn is_superuser(&self) -> bool {
-        self.caller.is_some_and(Identity::is_superuser)
-    }
-}
-
-/// What a rule lets a caller do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    All,
-    Nothing,
-}
-
-/// What `rule` lets `caller` do. Exact for superusers, for rules that are null and for rules that
-/// are empty.
-fn access(rule: Option<&str>, caller: Option<&Identity>) -> Result<Access, Refused> {
-    if caller.is_some_and(Identity::is_superuser) {
-        return Ok(Access::All);
-    }
-    match rule {
-        None => Err(Refused::SuperusersOnly),
-        Some("") => Ok(Access::All),
-        // TODO(rules): without their evaluation, no record satisfies any other rule.
-        Some(_) => Ok(Access::Nothing),
-    }
 }
 
 /// A write that somebody asks for.
@@ -137,7 +114,7 @@ pub enum Write {
 /// # Errors
 /// [`Refused::SuperusersOnly`].
 pub fn check_guest(rule: Option<&str>) -> Result<(), Refused> {
-    access(rule, None).map(|_| ())
+    if rule.is_none() { Err(Refused::SuperusersOnly) } else { Ok(()) }
 }
 
 /// All that refuses a write whatever its values are, so that nothing need be made of the values
@@ -156,36 +133,19 @@ pub fn check_write(
         Write::Update { id } => (&collection.update_rule, Some(id)),
         Write::Delete { id } => (&collection.delete_rule, Some(id)),
     };
-    check_asked(collection, rule.as_deref(), caller)?;
+    check_kind(collection)?;
+    if !caller.is_some_and(Identity::is_superuser) {
+        check_guest(rule.as_deref())?;
+    }
     match id {
         Some(id) if !reader.has_record(collection, id)? => Err(Refused::NotFound),
         _ => Ok(()),
     }
 }
 
-/// Is it a collection whose records are written, by this caller among others?
-fn check_asked(
-    collection: &Collection,
-    rule: Option<&str>,
-    caller: Option<&Identity>,
-) -> Result<Access, Refused> {
-    if collection.kind == Kind::View {
-        return Err(Refused::View);
-    }
-    access(rule, caller)
-}
-
-/// The record that `caller` wants to change or remove.
-fn target(
-    reader: &Reader<'_>,
-    collection: &Collection,
-    rule: Option<&str>,
-    caller: Option<&Identity>,
-    id: &str,
-) -> Result<Record, Refused> {
-    let access = check_asked(collection, rule, caller)?;
-    let found = reader.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
-    if access == Access::Nothing { Err(Refused::NotFound) } else { Ok(found) }
+/// A view is not written.
+fn check_kind(collection: &Collection) -> Result<(), Refused> {
+    if collection.kind == Kind::View { Err(Refused::View) } else { Ok(()) }
 }
 
 // ---- coredns_records ----------------------------------------------------------------------
@@ -248,3 +208,5 @@ fn stored(error: StoreError) -> Refused {
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

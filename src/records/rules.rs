@@ -149,6 +149,27 @@ pub fn managed(
     Ok(reader.find_ids(&plan, &ids)?)
 }
 
+/// Those of these ids whose records pass `gate`; `None` when the rule means nothing here.
+///
+/// # Errors
+/// The database failed.
+pub fn among(
+    reader: &Reader<'_>,
+    collection: &Arc<Collection>,
+    gate: Gate<'_>,
+    info: &RequestInfo,
+    ids: &[&str],
+) -> Result<Option<Vec<String>>, Refused> {
+    let schema = Arc::clone(reader.schema());
+    match start(&schema, collection, gate, info).and_then(Resolver::finish) {
+        Ok(plan) => Ok(Some(reader.find_ids(&plan, ids)?)),
+        Err(error) => {
+            broken(collection, &error, Refused::NotFound);
+            Ok(None)
+        }
+    }
+}
+
 fn manage_rule<'c>(collection: &'c Collection, info: &RequestInfo) -> Option<&'c str> {
     if collection.kind != Kind::Auth || info.auth.is_none() || info.is_superuser() {
         return None;

@@ -65,9 +65,10 @@ pub(super) fn update(
     account::before_save(collection, Some(&old), &mut record);
     account::before_update(tx, collection, &old, &mut record)?;
     account::check_id(tx, collection, &record)?;
-    if collection.name == dns::COLLECTION {
-        let old_row = row_of(collection, &old);
-        let mut row = row_of(collection, &record);
+    let rows = (collection.name == dns::COLLECTION)
+        .then(|| (row_of(collection, &old), row_of(collection, &record)));
+    // What the gate never let in may stay as it is when only another field changes.
+    if let Some((old_row, mut row)) = rows.filter(|(old, new)| old != new) {
         gate::normalize(&mut row)?;
         take_row(collection, &mut record, &row);
         dns::write_row(tx, Some(&old_row), Some(&row), ttl_default_secs, |tx| {

@@ -14,9 +14,9 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::Input;
-use crate::auth::Identity;
-use crate::model::field::{cast, password};
-use crate::model::{Collection, Field, FieldKind, Kind};
+use crate::model::field::{self, cast, password};
+use crate::model::filter::RequestInfo;
+use crate::model::{Collection, Field, FieldKind, Kind, Record};
 
 /// What a client sent. Its `Debug` form is missing: passwords are among it.
 #[derive(Clone, Default)]
@@ -88,11 +88,7 @@ impl Submission {
 
     /// What was sent, less the hidden fields: those are a superuser's. A password is hidden, and
     /// yet its owner may send it.
-    pub(super) fn visible(
-        &self,
-        collection: &Collection,
-        caller: Option<&Identity>,
-    ) -> Cow<'_, Input> {
+    pub(super) fn visible(&self, collection: &Collection, info: &RequestInfo) -> Cow<'_, Input> {
         let is_auth = collection.kind == Kind::Auth;
         let is_hidden = |key: &String| {
             let name = key.trim_matches(['+', '-']);
@@ -100,7 +96,7 @@ impl Submission {
             collection.field(name).is_some_and(|field| field.hidden)
                 && !(is_auth && name == "password")
         };
-        if caller.is_some_and(Identity::is_superuser) || !self.input.keys().any(is_hidden) {
+        if info.is_superuser() || !self.input.keys().any(is_hidden) {
             return Cow::Borrowed(&self.input);
         }
         let mut input = self.input.clone();
@@ -123,6 +119,31 @@ impl Submission {
     fn text(&self, name: &str) -> String {
         self.input.get(name).map(cast::text_of).unwrap_or_default()
     }
+}
+
+/// What `@request.body` is: what was sent, with the value that a field has by now under its name,
+/// whatever modifiers made it. Of a password it is the plain text.
+pub(super) fn body(collection: &Collection, record: &Record, input: &Input) -> Input {
+    let mut body = Input::new();
+    for (key, given) in input {
+        let found = field::find(collection, key)
+            .and_then(|(at, _)| Some((collection.fields.get(at)?, record.values.get(at)?)));
+        match found {
+            None => body.insert(key.clone(), given.clone()),
+            Some((field, _)) if field.kind == FieldKind::Password => {
+                body.insert(field.name.clone(), cast::text_of(given).into())
+            }
+            Some((field, value)) => body.insert(field.name.clone(), value.to_json()),
+        };
+    }
+    body
+}
+
+/// Does anything look at `@request.body`?
+pub(super) fn is_judged(collection: &Collection, rule: Option<&str>, info: &RequestInfo) -> bool {
+    let manage_rule = collection.options.get("manageRule").and_then(|rule| rule.as_str());
+    let mut rules = rule.into_iter().chain(manage_rule);
+    !info.is_superuser() && rules.any(|rule| !rule.is_empty())
 }
 
 /// The passwords that a record gets: each with its field.

@@ -1,10 +1,15 @@
 //! A store in a directory of its own, and the index that its commits make.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::{Value as Json, json};
+
 use super::dns::{self, COLLECTION, WriteRefused};
-use crate::model::{Record, Value};
+use super::{Author, Refused, Submission, create, delete, update};
+use crate::model::filter::RequestInfo;
+use crate::model::{Action, Collection, Field, Kind, Record, RecordEvent, Value};
 use crate::publish::{self, Event, Load};
 use crate::rr::{Row, RowRef, gate};
 use crate::store::{self, JobError, KeySource, Reader, StoreError, Tx};
@@ -21,7 +26,16 @@ pub(super) struct World {
     pub(super) zones: Zones,
     /// How many events came that are about zones.
     pub(super) events: usize,
+    /// What happened to records since somebody last looked: action, collection, id.
+    pub(super) told: Vec<String>,
 }
+
+/// What came of a write: the record as JSON, or why not. Errors of fields are listed as
+/// `field: code`.
+pub(super) type Outcome = Result<Json, String>;
+
+/// Who asks: a collection and an id; nobody.
+pub(super) type Who = Option<(&'static str, String)>;
 
 impl World {
     pub(super) fn new() -> Self {
@@ -30,7 +44,7 @@ impl World {
         let name = format!("pocketdns-records-{}-{count}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         let opened = store::open(&dir, KeySource::Beside).expect("a new store");
-        Self { dir, opened: Some(opened), zones: Zones::new(), events: 0 }
+        Self { dir, opened: Some(opened), zones: Zones::new(), events: 0, told: Vec::new() }
     }
 
     fn opened(&self) -> &store::Opened<Event> {
@@ -54,8 +68,142 @@ impl World {
         });
         let is_of_zones = |event: &&Event| !matches!(event, Event::Record(_) | Event::Records(_));
         self.events += events.iter().filter(is_of_zones).count();
+        for event in &events {
+            if let Event::Record(told) = event {
+                self.told.push(told_of(told));
+            }
+        }
         events.into_iter().for_each(|event| drop(publish::apply(&mut self.zones, event)));
         result
+    }
+
+    /// Adds a collection with an `id` and these fields; `more` are its rules, type, indexes, options.
+    pub(super) fn add(&mut self, name: &str, fields: Json, more: Json) {
+        let mut collection = Collection::for_test(&[]);
+        let kind = more["type"].as_str().and_then(Kind::from_text).unwrap_or(Kind::Base);
+        collection.id = format!("pbc_{name}");
+        collection.name = name.to_owned();
+        let id = json!({"type": "text", "name": "id", "primaryKey": true, "required": true,
+            "min": 15, "max": 15, "pattern": "^[a-z0-9]+$",
+            "autogeneratePattern": "[a-z0-9]{15}"});
+        let mut all = vec![id];
+        if kind == Kind::Auth {
+            all.extend([
+                json!({"type": "password", "name": "password", "hidden": true, "required": true,
+                    "min": 8, "system": true}),
+                json!({"type": "text", "name": "tokenKey", "hidden": true, "required": true,
+                    "autogeneratePattern": "[a-zA-Z0-9]{50}", "min": 30, "max": 60}),
+                json!({"type": "email", "name": "email"}),
+                json!({"type": "bool", "name": "emailVisibility"}),
+                json!({"type": "bool", "name": "verified"}),
+            ]);
+        }
+        all.extend(fields.as_array().cloned().unwrap_or_default());
+        for field in &mut all {
+            field["id"] = format!("{name}_{}", field["name"].as_str().unwrap()).into();
+        }
+        collection.fields = all.iter().map(|field| Field::from_json(field).unwrap()).collect();
+        let rule = |name: &str| match &more[name] {
+            Json::Null => Some(String::new()),
+            Json::Bool(_) => None,
+            rule => rule.as_str().map(str::to_owned),
+        };
+        collection.kind = kind;
+        collection.create_rule = rule("createRule");
+        collection.update_rule = rule("updateRule");
+        collection.delete_rule = rule("deleteRule");
+        collection.options = more["options"].as_object().cloned().unwrap_or_default();
+        let indexes = more["indexes"].as_array().cloned().unwrap_or_default();
+        collection.indexes = indexes.iter().map(|sql| sql.as_str().unwrap().to_owned()).collect();
+        self.write(move |tx| tx.add_collection(&collection)).expect("a collection");
+    }
+
+    pub(super) fn create(&mut self, name: &'static str, who: &Who, body: Json) -> Outcome {
+        self.submit(name, None, who, body)
+    }
+
+    pub(super) fn update(
+        &mut self,
+        name: &'static str,
+        id: &str,
+        who: &Who,
+        body: Json,
+    ) -> Outcome {
+        self.submit(name, Some(id.to_owned()), who, body)
+    }
+
+    /// Writes as the API does: a dry run, what bcrypt has to say, the transaction.
+    fn submit(&mut self, name: &'static str, id: Option<String>, who: &Who, body: Json) -> Outcome {
+        let mut sent = Submission::from(body.as_object().unwrap().clone());
+        let (dry, dry_id, dry_who) = (sent.clone(), id.clone(), who.clone());
+        let work = self.refusable(move |tx| {
+            let info = info_of(tx, &dry_who);
+            let author = Author { info: &info, ttl_default_secs: TTL_DEFAULT_SECS };
+            let collection = Arc::clone(tx.schema().find(name).expect("a collection"));
+            Ok(match dry_id {
+                None => create::prepare(tx, author, &collection, &dry)?.1,
+                Some(id) => update::prepare(tx, author, &collection, &id, &dry)?.2,
+            })
+        })?;
+        if let Some(verifying) = work.verify {
+            let fits = bcrypt::verify(verifying.plain.as_bytes(), &verifying.hash).unwrap();
+            sent.set_verified(verifying, fits);
+        }
+        for hashing in work.hash {
+            let hash = bcrypt::hash(hashing.plain.as_bytes(), 4).unwrap();
+            sent.set_hash(hashing, hash);
+        }
+        let who = who.clone();
+        self.refusable(move |tx| {
+            let info = info_of(tx, &who);
+            let author = Author { info: &info, ttl_default_secs: TTL_DEFAULT_SECS };
+            let collection = Arc::clone(tx.schema().find(name).expect("a collection"));
+            let record = match id {
+                None => create(tx, author, &collection, &sent)?,
+                Some(id) => update(tx, author, &collection, &id, &sent)?,
+            };
+            Ok(json_of(&collection, &record))
+        })
+    }
+
+    pub(super) fn delete(&mut self, name: &'static str, id: &str, who: &Who) -> Result<(), String> {
+        let (id, who) = (id.to_owned(), who.clone());
+        self.refusable(move |tx| {
+            let info = info_of(tx, &who);
+            let author = Author { info: &info, ttl_default_secs: TTL_DEFAULT_SECS };
+            let collection = Arc::clone(tx.schema().find(name).expect("a collection"));
+            delete(tx, author, &collection, &id)
+        })
+    }
+
+    fn refusable<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Tx<'_, Event>) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, String> {
+        self.write(work).map_err(|error| match error {
+            JobError::Refused(Refused::Invalid(errors)) => {
+                let mut errors: Vec<_> =
+                    errors.iter().map(|error| format!("{}: {}", error.field, error.code)).collect();
+                errors.sort();
+                errors.join(", ")
+            }
+            JobError::Refused(refused) => refused.to_string(),
+            JobError::Store(error) => panic!("{error}"),
+        })
+    }
+
+    /// A stored record as JSON, secrets included.
+    pub(super) fn get(&self, name: &'static str, id: &str) -> Option<Json> {
+        let id = id.to_owned();
+        self.read(move |reader| {
+            let collection = Arc::clone(reader.schema().find(name).expect("a collection"));
+            let found = reader.record_by_id(&collection, &id)?;
+            Ok(found.map(|record| json_of(&collection, &record)))
+        })
+    }
+
+    pub(super) fn count(&self, name: &'static str) -> u64 {
+        self.read(move |reader| reader.count(reader.schema().find(name).expect("a collection")))
     }
 
     pub(super) fn read<T: Send + 'static>(
@@ -184,7 +332,7 @@ pub(super) fn row_in(zone: &str, id: &str, name: &str, record_type: &str, conten
     row
 }
 
-fn record_of(collection: &crate::model::Collection, row: &Row) -> Record {
+fn record_of(collection: &Collection, row: &Row) -> Record {
     let mut record = Record::new(collection);
     for (field, text) in [
         ("id", &row.id),
@@ -209,4 +357,31 @@ pub(super) fn served(zones: &Zones, zone: &str, owner: &str) -> Vec<String> {
     let sets = node.into_iter().flat_map(crate::zone::Node::sets);
     sets.map(|set| format!("{} {} x{}", set.rtype, u32::from_be_bytes(set.ttl()), set.count))
         .collect()
+}
+
+/// A superuser, who need not be stored.
+pub(super) const ROOT: Who = Some(("_superusers", String::new()));
+
+fn info_of(reader: &Reader<'_>, who: &Who) -> RequestInfo {
+    let auth = who.as_ref().map(|(name, id)| {
+        let collection = Arc::clone(reader.schema().find(name).expect("a collection"));
+        let stored = reader.record_by_id(&collection, id).expect("a read");
+        let record = stored.unwrap_or_else(|| Record::new(&collection));
+        (collection, record)
+    });
+    RequestInfo { auth, ..RequestInfo::default() }
+}
+
+fn json_of(collection: &Collection, record: &Record) -> Json {
+    let fields = collection.fields.iter().map(|field| field.name.clone());
+    fields.zip(record.values.iter().map(Value::to_json)).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn told_of(event: &RecordEvent) -> String {
+    let action = match event.action {
+        Action::Create => "+",
+        Action::Update => "~",
+        Action::Delete => "-",
+    };
+    format!("{action}{}/{}", event.collection.name, event.record.id(&event.collection))
 }

@@ -1,9 +1,10 @@
 //! A changed record.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::submission::{Submission, Work, plain_passwords};
-use super::{Author, Refused, account, save, target, validate};
+use super::submission::{self, Submission, Work, plain_passwords};
+use super::{Author, Refused, account, check_kind, rules, save, validate};
 use crate::model::{Collection, Record, field};
 use crate::publish::Event;
 use crate::store::{Reader, Tx};
@@ -35,16 +36,26 @@ pub fn update(
 pub fn prepare(
     reader: &Reader<'_>,
     author: Author<'_>,
-    collection: &Collection,
+    collection: &Arc<Collection>,
     id: &str,
     sent: &Submission,
 ) -> Result<(Record, Record, Work), Refused> {
-    let caller = author.caller;
-    let old = target(reader, collection, collection.update_rule.as_deref(), caller, id)?;
-    let input = sent.visible(collection, caller);
+    check_kind(collection)?;
+    let mut info = Cow::Borrowed(author.info);
+    let rule = collection.update_rule.as_deref();
+    // Turned away before it is known whether there is such a record.
+    rules::gate(rule, &info)?;
+    let old = reader.record_by_id(collection, id)?.ok_or(Refused::NotFound)?;
+    let input = sent.visible(collection, &info);
     let mut record = old.clone();
     field::apply(collection, &mut record, &input);
-    let is_manager = author.is_superuser();
+    let mut is_manager = info.is_superuser();
+    if submission::is_judged(collection, rule, &info) {
+        info.to_mut().body = submission::body(collection, &record, &input);
+        rules::find(reader, collection, rule, &info, id)?;
+        let managed = rules::managed(reader, collection, &info, std::slice::from_ref(&old))?;
+        is_manager |= !managed.is_empty();
+    }
     let form =
         account::Form { collection, input: &input, old: Some(&old), record: &record, is_manager };
     let mut work = Work::default();

@@ -52,6 +52,48 @@ impl<E> Tx<'_, E> {
     }
 }
 
+#[cfg(test)]
+impl<E> Tx<'_, E> {
+    /// Adds a collection past all rules.
+    pub(crate) fn add_collection(&mut self, collection: &Collection) -> Result<(), StoreError> {
+        create(self.connection, collection).map_err(sqlite("add a collection"))?;
+        self.reload_schema()
+    }
+
+    /// Adds a field that a list of words may lie in.
+    pub(crate) fn add_field_for_test(
+        &mut self,
+        name: &str,
+        field: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let column = quoted(field["name"].as_str().unwrap());
+        let sql = format!("ALTER TABLE {} ADD {column} JSON DEFAULT '[]' NOT NULL", quoted(name));
+        self.connection.execute_batch(&sql).map_err(sqlite("add a column"))?;
+        self.change_fields_for_test("json_insert(fields, '$[#]', json(?2))", name, field)
+    }
+
+    /// Puts another first field in the place of a collection's own.
+    pub(crate) fn set_field_for_test(
+        &mut self,
+        name: &str,
+        field: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        self.change_fields_for_test("json_set(fields, '$[0]', json(?2))", name, field)
+    }
+
+    fn change_fields_for_test(
+        &mut self,
+        change: &str,
+        name: &str,
+        field: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let sql = format!("UPDATE _collections SET fields = {change} WHERE name = ?1");
+        let changed = self.connection.execute(&sql, params![name, field.to_string()]);
+        changed.map_err(sqlite("change a collection"))?;
+        self.reload_schema()
+    }
+}
+
 /// Reads all collections.
 pub(super) fn load(connection: &Connection) -> Result<Schema, LoadError> {
     let failed = LoadError::Sqlite;

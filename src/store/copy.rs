@@ -3,7 +3,9 @@
 //!
 //! The two are separate connections, so what the source's schema says is run in the target only as
 //! the `CREATE` statements that are listed here. After the copy both are read again side by side:
-//! a row that SQLite would have stored in another way fails the whole.
+//! a row that SQLite would have stored in another way fails the whole. Memory: the page cache, the
+//! largest row, and the largest index, which is sorted in memory because a temporary file would be
+//! plain.
 //!
 //! Not copied: what begins with `_pocketdns_` (ours, made by `migrate` where it is missing), and
 //! what SQLite makes on its own. Refused: triggers, because what they change would pass by the

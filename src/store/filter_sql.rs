@@ -13,7 +13,10 @@ use rusqlite::{Statement, ToSql};
 use super::collections::quoted;
 use crate::model::filter::Plan;
 use crate::model::filter::datum::Datum;
-use crate::model::filter::plan::{Column, Compare, Cond, Expr, Join, Key, Link, Rows, Slot};
+use crate::model::filter::eval::Wanted;
+use crate::model::filter::plan::{
+    Column, Compare, Cond, Expr, Join, Key, Link, RECORD, Rows, Slot,
+};
 use crate::model::{Collection, Kind};
 
 /// A statement and the values of its parameters, in their order.
@@ -127,6 +130,46 @@ pub(super) fn for_new(plan: &Plan, values: Vec<Datum>) -> Sql {
     writer.joins(&plan.joins);
     writer.conditions(plan, None);
     writer.text.push_str(" LIMIT 1");
+    writer.finish()
+}
+
+/// The columns of the records that a filter in memory wants to see.
+pub(super) fn wanted(collection: &Collection, wanted: Wanted<'_>) -> Sql {
+    let mut writer = Writer::default();
+    writer.text.push_str("SELECT ");
+    push_columns(&mut writer.text, collection);
+    writer.text.push_str(&format!(" FROM {} AS j0", quoted(&collection.name)));
+    match wanted {
+        Wanted::All => {}
+        Wanted::Ids([id]) => {
+            writer.text.push_str(" WHERE j0.`id` = ");
+            writer.value(&Datum::Text(id.clone()));
+        }
+        Wanted::Ids(ids) => {
+            writer.text.push_str(" WHERE j0.`id` IN (SELECT value FROM json_each(");
+            writer.value(&Datum::Text(serde_json::Value::from(ids).to_string()));
+            writer.text.push_str("))");
+        }
+        Wanted::Referring(index, id) => {
+            let id = Datum::Text(id.to_owned());
+            let field = collection.fields.get(index);
+            writer.text.push_str(" WHERE ");
+            match field {
+                None => writer.text.push('0'),
+                Some(field) if field.is_multiple() => {
+                    writer.value(&id);
+                    writer.text.push_str(" IN (SELECT value FROM ");
+                    writer.each(RECORD, &field.name);
+                    writer.text.push(')');
+                }
+                Some(field) => {
+                    writer.column(RECORD, &field.name);
+                    writer.text.push_str(" = ");
+                    writer.value(&id);
+                }
+            }
+        }
+    }
     writer.finish()
 }
 
@@ -376,3 +419,6 @@ impl Writer {
         self.text.push(')');
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ use crate::clock;
 use crate::limits::{LIST_PER_PAGE_DEFAULT, LIST_PER_PAGE_MAX};
 use crate::model::filter::Plan;
 use crate::model::filter::datum::Datum;
+use crate::model::filter::eval::Wanted;
+use crate::model::index::IndexColumn;
 use crate::model::{
     Collection, Field, FieldKind, Index, Kind, Page, Paging, Record, Value, ids, value,
 };
@@ -39,6 +41,30 @@ impl Reader<'_> {
         id: &str,
     ) -> Result<Option<Record>, StoreError> {
         self.record_where(collection, "`id` = ?1", id)
+    }
+
+    /// The records with these ids, in no order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn records_by_ids(
+        &self,
+        collection: &Collection,
+        ids: &[&str],
+    ) -> Result<Vec<Record>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE `id` IN (SELECT value FROM json_each(?1))",
+            columns(collection),
+            quoted(&collection.name)
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                let ids = serde_json::Value::from(ids).to_string();
+                let rows = statement.query_map([ids], |row| read(collection, row))?;
+                rows.collect()
+            })
+            .map_err(sqlite("read records"))
     }
 
     /// Is there a record with this id?
@@ -219,6 +245,24 @@ impl Reader<'_> {
         Ok(is_found)
     }
 
+    /// Records that a filter in memory wants to see, each at most once; see [`Wanted`].
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn wanted(
+        &self,
+        collection: &Collection,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Record>, StoreError> {
+        let mut found = Vec::new();
+        self.rows(&filter_sql::wanted(collection, wanted), |row| {
+            found.push(read(collection, row)?);
+            Ok(())
+        })
+        .map_err(sqlite("read records"))?;
+        Ok(found)
+    }
+
     /// Runs a query and shows each row.
     pub(super) fn rows(
         &self,
@@ -262,15 +306,10 @@ impl Reader<'_> {
             return Ok(None);
         }
         let column_sql = quoted(column);
-        match unique_index(collection, column) {
-            None => Ok(None),
-            Some(Case::Matters) => {
-                self.record_where(collection, &format!("{column_sql} = ?1"), value)
-            }
-            Some(Case::Ignored) => {
-                self.record_where(collection, &format!("{column_sql} = ?1 COLLATE NOCASE"), value)
-            }
-        }
+        let Some(index) = Index::unique_over(&collection.indexes, column) else { return Ok(None) };
+        let ignores_case = |column: &IndexColumn| column.collate.eq_ignore_ascii_case("nocase");
+        let collation = if index.columns.iter().any(ignores_case) { " COLLATE NOCASE" } else { "" };
+        self.record_where(collection, &format!("{column_sql} = ?1{collation}"), value)
     }
 
     /// The superuser with this address; as [`Self::record_by_unique`].
@@ -388,8 +427,7 @@ impl<E> Tx<'_, E> {
             .map_err(sqlite("list ids"))
     }
 
-    /// Removes the record with this id; `false` when there is none. With an auth record go its
-    /// MFAs, OTPs, known origins and external sign-ins.
+    /// Removes the record with this id; `false` when there is none. What refers to it stays.
     ///
     /// # Errors
     /// A view has no records; or the database failed.
@@ -401,11 +439,16 @@ impl<E> Tx<'_, E> {
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.execute([id]))
             .map_err(sqlite("delete a record"))?;
-        if removed > 0 && collection.kind == Kind::Auth {
-            self.forget(&[EXTERNAL_AUTHS], collection, id)?;
-            self.forget(&SIGN_INS, collection, id)?;
-        }
         Ok(removed > 0)
+    }
+
+    /// Removes an auth record's MFAs, OTPs, known origins and external sign-ins.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn delete_sign_ins(&mut self, collection: &Collection, id: &str) -> Result<(), StoreError> {
+        self.forget(&[EXTERNAL_AUTHS], collection, id)?;
+        self.forget(&SIGN_INS, collection, id)
     }
 
     /// Removes what belongs to records of a collection, by `collectionRef`, and was created before a
@@ -518,20 +561,6 @@ pub(super) fn columns(collection: &Collection) -> String {
     names.join(",")
 }
 
-/// Whether a unique index tells `A` from `a`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
-    Matters,
-    Ignored,
-}
-
-/// The unique index over this column alone.
-fn unique_index(collection: &Collection, column: &str) -> Option<Case> {
-    let index = Index::unique_over(&collection.indexes, column)?;
-    let ignores = index.columns.iter().any(|c| c.collate.eq_ignore_ascii_case("nocase"));
-    Some(if ignores { Case::Ignored } else { Case::Matters })
-}
-
 /// A record out of a row whose columns are the fields.
 pub(super) fn read(collection: &Collection, row: &Row<'_>) -> rusqlite::Result<Record> {
     let values = collection.fields.iter().enumerate();
@@ -606,7 +635,7 @@ impl ToSql for Stored<'_> {
 mod tests {
     use rusqlite::types::ValueRef;
 
-    use super::{Case, unique_index, value_of};
+    use super::value_of;
     use crate::model::filter::Plan;
     use crate::model::filter::datum::Affinity;
     use crate::model::filter::plan::{Column, Expr, Key, Order, RECORD};
@@ -783,25 +812,9 @@ mod tests {
                 tx.insert(&origins, &origin).unwrap();
             }
             assert!(tx.delete(&collection, superuser.id(&collection)).unwrap());
+            tx.delete_sign_ins(&collection, superuser.id(&collection)).unwrap();
             assert_eq!(tx.record_by_id(&origins, "one").unwrap(), None);
             assert!(tx.record_by_id(&origins, "two").unwrap().is_some());
         });
-    }
-
-    #[test]
-    fn a_unique_value_ignores_case_when_its_index_does() {
-        let with_index = |sql: &str| {
-            let mut collection = Collection::for_test(&["email"]);
-            collection.indexes.push(sql.into());
-            unique_index(&collection, "email")
-        };
-        assert_eq!(
-            with_index("CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE  NOCASE) WHERE 1"),
-            Some(Case::Ignored)
-        );
-        assert_eq!(with_index("CREATE UNIQUE INDEX `x` ON `t` (`email`)"), Some(Case::Matters));
-        assert_eq!(with_index("CREATE INDEX `x` ON `t` (`email` COLLATE NOCASE)"), None);
-        let of_two = "CREATE UNIQUE INDEX `x` ON `t` (`email` COLLATE NOCASE, `id`)";
-        assert_eq!(with_index(of_two), None);
     }
 }

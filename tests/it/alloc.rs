@@ -84,7 +84,7 @@ fn no_answer_over_udp_allocates() {
         while answered < DNS_UDP_BATCH_MAX {
             let before = COUNT.get();
             let received = batch.receive(server.as_fd()).expect("datagrams wait");
-            let _ = batch.answer(|wire, out| respond(&zones, wire, Transport::Udp, out));
+            let _ = batch.answer(|_, wire, out| respond(&zones, wire, Transport::Udp, out));
             let _ = batch.send(server.as_fd());
             allocations += COUNT.get() - before;
             answered += received;

@@ -153,7 +153,10 @@ fn every_row_and_file_that_moves_in_and_out_is_what_it_was() {
 #[test]
 fn a_directory_that_moved_in_is_served_and_holds_nothing_plain() {
     let home = Home::new("moved");
-    import(&home, &made(&home)).expect_ok("import");
+    let source = made(&home);
+    fs::create_dir(source.join("back\u{1b}ups")).expect("the name is free");
+    let printed = import(&home, &source).expect_ok("import");
+    assert!(printed.contains(r#"/made/back\u{1b}ups""#), "it is named, not taken: {printed}");
     for (path, content) in contents(&home.data()) {
         for word in [b"SQLite format".as_slice(), b"example.test", b"123456789", b"coredns_"] {
             let found = content.windows(word.len()).any(|octets| octets == word);
@@ -297,8 +300,8 @@ fn what_a_hostile_source_holds_is_refused_and_nothing_is_made() {
         "in the middle of a transaction",
     );
     refused(
-        &|| symlink("/etc", storage.join("pbc_2")).expect("the name is free"),
-        "is no regular file",
+        &|| symlink("/etc", storage.join("pbc\u{1b}[2J")).expect("the name is free"),
+        "storage/pbc [2J is no regular file",
     );
     refused(
         &|| {
@@ -310,6 +313,14 @@ fn what_a_hostile_source_holds_is_refused_and_nothing_is_made() {
     refused(
         &|| fs::create_dir_all(storage.join(["a"; 20].join("/"))).expect("the directory is ours"),
         "deeper than any folder of PocketBase",
+    );
+    refused(
+        &|| {
+            // Sparse: it says that it is large.
+            let file = fs::File::create(storage.join("large")).expect("the directory is ours");
+            file.set_len(8 << 40).expect("the file system has sparse files");
+        },
+        "free some space",
     );
 }
 

@@ -19,14 +19,22 @@ pub(super) fn take(field: &Field, verb: Verb, old: &Value, given: &Json) -> Valu
     value(field, words)
 }
 
-/// Words as the field holds them: where it takes one only, the last.
+/// Words as the field holds them: where it takes one only, the last; where that is a list again, as
+/// it would be read, the last of that.
 #[must_use]
 pub fn value(field: &Field, mut words: Vec<String>) -> Value {
     if field.is_multiple() {
-        Value::List(words)
-    } else {
-        Value::Text(words.pop().unwrap_or_default())
+        return Value::List(words);
     }
+    let mut word = words.pop().unwrap_or_default();
+    while word.contains('[') {
+        let inner = cast::words_of(&Json::String(word.clone())).pop().unwrap_or_default();
+        if inner.len() >= word.len() {
+            break;
+        }
+        word = inner;
+    }
+    Value::Text(word)
 }
 
 /// The words of a value.

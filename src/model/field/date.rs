@@ -5,9 +5,12 @@ use serde_json::Value as Json;
 use super::super::date::{parse, text, text_of_go, text_of_rfc3339};
 use super::{Field, FieldError, cast, required, text_option};
 
-/// What cannot be read as a date is empty.
+/// What cannot be read as a date is empty, and so is what could not be read again: a zone may move
+/// a date out of the years that have four digits. Go's zero time is no date either.
 pub(super) fn take(given: &Json) -> String {
-    parse(&cast::text_of(given)).map(text).unwrap_or_default()
+    let date = parse(&cast::text_of(given)).map(text).unwrap_or_default();
+    let is_date = date != "0001-01-01 00:00:00.000Z" && parse(&date).is_some();
+    if is_date { date } else { String::new() }
 }
 
 pub(super) fn check(field: &Field, value: &str) -> Option<FieldError> {

@@ -279,7 +279,15 @@ fn dates_are_read_and_bounded() {
         "d",
         json!("2024-02-03 02:05:06.123Z"),
     );
-    for given in [json!("x"), json!(1_700_000_000), json!("2024-02-30"), json!(null)] {
+    for given in [
+        json!("x"),
+        json!(1_700_000_000),
+        json!("2024-02-30"),
+        json!(null),
+        json!("0001-01-01"),
+        json!("0001-01-01T00:00:00+01:00"),
+        json!("9999-12-31T23:59:59-01:00"),
+    ] {
         stores(json!({"d": given}), "d", json!(""));
     }
     refuses(
@@ -304,6 +312,7 @@ fn choices_are_lists_of_known_words() {
         (json!(["a", "b"]), "b"),
         (json!(""), ""),
         (json!("[\"a\",\"c\"]"), "c"),
+        (json!(["[\"b\"]"]), "b"),
         (json!([]), ""),
     ] {
         stores(json!({"s": given}), "s", json!(expected));

@@ -205,20 +205,13 @@ fn numeric(text: &str) -> Option<Datum> {
     text.parse().ok().map(Datum::Real)
 }
 
-/// A double as SQLite prints it, `%!.15g`.
+/// A double as SQLite prints it, `%!.17g`.
 fn real_text(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Inf" } else { "-Inf" }.to_owned();
     }
-    if number == 0.0 {
-        return "0.0".to_owned();
-    }
-    let text = format!("{number:.14e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
-    let Ok(exponent) = exponent.parse::<i32>() else { return text };
+    let (digits, exponent) = significant(number.abs());
     let sign = if number < 0.0 { "-" } else { "" };
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.trim_end_matches('0');
     let with_fraction = |whole: &str, fraction: &str| {
         let fraction = if fraction.is_empty() { "0" } else { fraction };
         format!("{sign}{whole}.{fraction}")
@@ -228,7 +221,7 @@ fn real_text(number: f64) -> String {
             let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
             with_fraction("0", &format!("{}{digits}", "0".repeat(zeros)))
         }
-        0..=14 => {
+        0..=16 => {
             let whole = usize::try_from(exponent).unwrap_or(0) + 1;
             let digits = format!("{digits:0<whole$}");
             let (whole, fraction) = digits.split_at(whole);
@@ -240,6 +233,53 @@ fn real_text(number: f64) -> String {
             format!("{}e{direction}{:02}", with_fraction(first, rest), exponent.abs())
         }
     }
+}
+
+/// The digits that SQLite prints of a number that is not negative, without zeros at their end, and
+/// the power of ten of the first. Seventeen, or fewer where these end in a run of nines or zeros
+/// and fewer say the same number.
+fn significant(number: f64) -> (String, i32) {
+    if number == 0.0 {
+        return ("0".to_owned(), 0);
+    }
+    let exponent_of = |text: &str| -> i32 {
+        text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
+    };
+    // SQLite starts from eighteen digits, or nineteen where the power of two below the number has
+    // a lower power of ten.
+    let below = f64::from_bits(number.to_bits() >> 52 << 52);
+    let exponent = exponent_of(&format!("{number:e}"));
+    let is_long = below > 0.0 && exponent > exponent_of(&format!("{below:e}"));
+    let text = format!("{number:.*e}", if is_long { 18 } else { 17 });
+    let exponent = exponent_of(&text);
+    let mantissa = text.split_once('e').map_or("", |(mantissa, _)| mantissa);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let run = |digit: u8, end: usize| {
+        let before = digits.as_bytes().get(..end).unwrap_or_default();
+        before.iter().rposition(|b| *b != digit).map_or(0, |last| last + 1)
+    };
+    let ends_in = |tail: &str, end: usize| digits.get(..end).is_some_and(|d| d.ends_with(tail));
+    let mut count = 17;
+    let mut try_count = |head: u64, shorter: usize| {
+        let power = exponent + 1 - i32::try_from(shorter).unwrap_or(0);
+        if format!("{head}e{power}").parse() == Ok(number) {
+            count = shorter + 1;
+        }
+    };
+    let head = |shorter: usize| digits.get(..shorter).and_then(|d| d.parse().ok()).unwrap_or(0_u64);
+    if ends_in("99", 16) {
+        let shorter = run(b'9', 14);
+        try_count(head(shorter) + 1, shorter);
+    } else if exponent + 1 >= if is_long { 19 } else { 18 } || ends_in("000", 16) {
+        let shorter = run(b'0', 13).max(1);
+        try_count(head(shorter), shorter);
+    }
+    let rounds_up = digits.as_bytes().get(count).is_some_and(|next| *next >= b'5');
+    let rounded = head(count) + u64::from(rounds_up);
+    let text = rounded.to_string();
+    // Nines that roll over make one digit more.
+    let exponent = exponent + i32::from(text.len() > count);
+    (text.trim_end_matches('0').to_owned(), exponent)
 }
 
 /// SQLite's `LOWER`: ASCII only.
@@ -352,14 +392,20 @@ mod tests {
             (1.0, "1.0"),
             (-12.5, "-12.5"),
             (0.1, "0.1"),
-            (0.1 + 0.2, "0.3"),
-            (1e14, "100000000000000.0"),
-            (1e15, "1.0e+15"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1e15, "1000000000000000.0"),
+            (1e17, "1.0e+17"),
             (1.5e300, "1.5e+300"),
             (0.0001, "0.0001"),
             (0.00001, "1.0e-05"),
             (123_456.789, "123456.789"),
-            (1.0 / 3.0, "0.333333333333333"),
+            (49.47, "49.47"),
+            (1.0 / 3.0, "0.33333333333333332"),
+            (9_173.234_567_891_234, "9173.2345678912334"),
+            (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (5e-324, "4.9406564584124654e-324"),
+            (0.999_999_999_999_999_9, "0.99999999999999989"),
         ] {
             assert_eq!(real_text(number), expected);
         }

@@ -9,7 +9,9 @@
 
 pub mod ast;
 mod compare;
+mod datetime;
 pub mod datum;
+pub mod eval;
 mod lex;
 mod macros;
 mod names;

@@ -10,7 +10,7 @@ use super::path::JsonPath;
 use super::plan::{Column, Expr, Join, Link, Rows, Slot};
 use super::resolve::{Resolver, Scope, Speaker};
 use crate::limits::FILTER_RELATIONS_MAX;
-use crate::model::{Collection, Field, FieldKind, Kind};
+use crate::model::{Collection, Field, FieldKind, Index, Kind};
 
 /// What stands behind a colon at the end of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,8 +261,8 @@ impl Resolver<'_> {
             .field_index("id")
             .ok_or_else(|| FilterError::new(walk.at, format!("{} has no id", from.name)))?;
         // Whose field has a unique index is one at most.
-        walk.is_many |=
-            is_list || !source.fields.get(index).is_some_and(|f| is_unique(&source, &f.name));
+        let name = source.fields.get(index).map_or("", |field| field.name.as_str());
+        walk.is_many |= is_list || Index::unique_over(&source.indexes, name).is_none();
         let rows = |resolver: &Self, to: Slot| Rows::Records {
             collection: Arc::clone(&source),
             link: Link::Refers {
@@ -358,18 +358,6 @@ fn check_hidden(field: &Field, at: usize, scope: &Scope) -> Result<(), FilterErr
         return Err(FilterError::new(at, format!("unknown field {}", field.name)));
     }
     Ok(())
-}
-
-/// Whether a unique index stands on this column alone.
-fn is_unique(collection: &Collection, column: &str) -> bool {
-    collection.indexes.iter().any(|sql| {
-        let Some((head, tail)) = sql.split_once('(') else { return false };
-        let Some((key, _)) = tail.split_once(')') else { return false };
-        let is_unique = head.split_whitespace().any(|word| word.eq_ignore_ascii_case("unique"));
-        let name = key.split_whitespace().next().unwrap_or_default();
-        let name = name.trim_matches(['`', '"', '[', ']', '\'']);
-        is_unique && !key.contains(',') && name.eq_ignore_ascii_case(column)
-    })
 }
 
 /// The forms that PocketBase lets through at all.

@@ -20,6 +20,9 @@ impl Resolver<'_> {
         at: usize,
         scope: &Scope,
     ) -> Result<Resolved, FilterError> {
+        if self.has_no_request {
+            return Ok(Expr::Null.into());
+        }
         match path {
             ["auth", rest @ ..] => self.auth_path(rest, at, scope),
             ["body", name, rest @ ..] => {

@@ -32,6 +32,8 @@ pub struct Resolver<'r> {
     collection: Arc<Collection>,
     /// The record is not stored yet, so nothing can refer to it.
     pub(super) is_new: bool,
+    /// There is no request: all that it might say is NULL.
+    pub(super) has_no_request: bool,
     joins: Vec<Join>,
     slots: Slot,
     /// Collections that a client's words have reached, and where.
@@ -65,6 +67,7 @@ impl<'r> Resolver<'r> {
             now_micros,
             collection,
             is_new: false,
+            has_no_request: false,
             joins: Vec::new(),
             slots: RECORD + 1,
             gates: Vec::new(),
@@ -78,6 +81,13 @@ impl<'r> Resolver<'r> {
     #[must_use]
     pub fn for_new(mut self) -> Self {
         self.is_new = true;
+        self
+    }
+
+    /// For rules that are looked at when they are written: whatever they say of `@request` is right.
+    #[must_use]
+    pub fn without_request(mut self) -> Self {
+        self.has_no_request = true;
         self
     }
 
