@@ -1,7 +1,6 @@
 //! The collections, for superusers.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -11,42 +10,34 @@ use super::fields::Fields;
 use super::json::{self, push_collection, push_page};
 use super::records::list_params;
 use super::{State, caller, caller_now, json_response, require_superuser, token_of};
+use crate::collections::providers::{LOGO, PROVIDERS};
 use crate::collections::{self, Failure, Input};
 use crate::http::router::Params;
 use crate::http::{Request, Response};
 use crate::limits::{COLLECTIONS_BODY_BYTES_MAX, VIEW_QUERY_CHARS_MAX};
 use crate::model::json::push_str;
-use crate::model::{Collection, FieldError, ids};
+use crate::model::{Collection, FieldError};
 use crate::publish::Event;
-use crate::records::Refused;
 use crate::store::{JobError, Reader, Tx};
 
 /// `GET /api/collections`
 pub(super) async fn list(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
     require_superuser(caller_now(&state, &request).await?.as_ref())?;
     let fields = Fields::of(&request)?;
-    let asked = list_params(&request);
-    let schema = state.store.schema();
-    let found = || {
-        let paging = asked.paging()?;
-        asked.check_filter()?;
-        let mut collections: Vec<&Arc<Collection>> = schema.iter().collect();
-        // Sorting is stable, so the last key goes first.
-        for (key, is_descending) in asked.sort_keys()?.into_iter().rev() {
-            sort(&mut collections, key, is_descending)?;
-        }
-        Ok((paging, collections))
-    };
-    let (paging, collections) =
-        found().map_err(|error| Failed { message: "", error: JobError::Refused(error) })?;
-    let total = (!paging.skip_total).then_some(collections.len() as u64);
-    let per_page = usize::try_from(paging.per_page).unwrap_or(usize::MAX);
-    let before = usize::try_from(paging.page - 1).unwrap_or(usize::MAX).saturating_mul(per_page);
-    let shown: Vec<_> = collections.into_iter().skip(before).take(per_page).collect();
-    let text =
-        push_page(paging.page, paging.per_page, total, &shown, &fields, |out, collection| {
+    let (asked, token) = (list_params(&request), token_of(&request));
+    let job = move |reader: &Reader<'_>| {
+        require_superuser(caller(reader, token.as_deref())?.as_ref())?;
+        let page = collections::list(reader, &asked)
+            .map_err(|error| Failed { message: "", error: JobError::Refused(error) })?;
+        let (number, per_page, total) = (page.page, page.per_page, page.total);
+        Ok(push_page(number, per_page, total, &page.items, &fields, |out, collection| {
             push_collection(out, collection);
-        });
+        }))
+    };
+    let text = state.store.read(job).await.map_err(|error: JobError<ApiError>| match error {
+        JobError::Refused(error) => error,
+        JobError::Store(error) => error.into(),
+    })?;
     Ok(json_response(text))
 }
 
@@ -61,40 +52,6 @@ pub(super) async fn view(
     let schema = state.store.schema();
     let collection = schema.find(params.value("collection")).ok_or_else(ApiError::not_found)?;
     Ok(shown(collection, &fields))
-}
-
-fn sort(
-    collections: &mut [&Arc<Collection>],
-    key: &str,
-    is_descending: bool,
-) -> Result<(), Refused> {
-    let by = |text: fn(&Collection) -> &str| {
-        move |a: &&Arc<Collection>, b: &&Arc<Collection>| text(a).cmp(text(b))
-    };
-    // Reversed twice, equals keep their order.
-    if is_descending {
-        collections.reverse();
-    }
-    match key {
-        "id" => collections.sort_by(by(|c| &c.id)),
-        "name" => collections.sort_by(by(|c| &c.name)),
-        "type" => collections.sort_by(by(|c| c.kind.as_str())),
-        "created" => collections.sort_by(by(|c| &c.created)),
-        "updated" => collections.sort_by(by(|c| &c.updated)),
-        "system" => collections.sort_by_key(|c| c.system),
-        // They come in this order, so only its reverse is anything to do.
-        "@rowid" => {
-            if is_descending {
-                collections.reverse();
-            }
-        }
-        "@random" => collections.sort_by_cached_key(|_| ids::record_id()),
-        _ => return Err(Refused::BadParameter("sort")),
-    }
-    if is_descending {
-        collections.reverse();
-    }
-    Ok(())
 }
 
 // ---- changes ------------------------------------------------------------------------------
@@ -251,6 +208,27 @@ pub(super) async fn scaffolds(state: Rc<State>, request: Request) -> Result<Resp
         push_collection(&mut out, &collection);
     }
     out.push('}');
+    Ok(json_response(fields.pick(out)))
+}
+
+/// `GET /api/collections/meta/oauth2-providers`
+pub(super) async fn oauth2_providers(
+    state: Rc<State>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    require_superuser(caller_now(&state, &request).await?.as_ref())?;
+    let fields = Fields::of(&request)?;
+    let mut out = String::from("[");
+    for (at, (name, display_name)) in PROVIDERS.iter().enumerate() {
+        out.push_str(if at > 0 { ",{" } else { "{" });
+        for (key, value) in [("name", *name), ("displayName", *display_name), ("logo", LOGO)] {
+            push_str(&mut out, key);
+            out.push(':');
+            push_str(&mut out, value);
+            out.push(if key == "logo" { '}' } else { ',' });
+        }
+    }
+    out.push(']');
     Ok(json_response(fields.pick(out)))
 }
 

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::fields::{at_least, at_most, length, part, required};
+use super::providers::PROVIDERS;
 use super::rules::check_rule;
 use super::shape::{self, Keys, Shape};
 use super::{Draft, Malformed, check_system_rule};
@@ -79,42 +80,6 @@ const TOKENS: [&str; 5] =
     ["authToken", "passwordResetToken", "emailChangeToken", "verificationToken", "fileToken"];
 const TEMPLATES: [&str; 3] =
     ["verificationTemplate", "resetPasswordTemplate", "confirmEmailChangeTemplate"];
-/// The names of the providers that PocketBase knows.
-const PROVIDERS: [&str; 32] = [
-    "apple",
-    "google",
-    "microsoft",
-    "yandex",
-    "facebook",
-    "instagram2",
-    "github",
-    "gitlab",
-    "bitbucket",
-    "gitee",
-    "gitea",
-    "discord",
-    "twitter",
-    "kakao",
-    "vk",
-    "linear",
-    "notion",
-    "monday",
-    "lark",
-    "box",
-    "spotify",
-    "trakt",
-    "twitch",
-    "patreon",
-    "strava",
-    "wakatime",
-    "livechat",
-    "mailcow",
-    "planningcenter",
-    "oidc",
-    "oidc2",
-    "oidc3",
-];
-
 /// What a new auth collection has, with fresh secrets.
 pub(super) fn defaults() -> Options {
     let mut options: Options = serde_json::from_str(include_str!("auth_options.json"))
@@ -334,7 +299,7 @@ fn check_providers(errors: &mut Vec<FieldError>, providers: &[Json]) {
         let place = |key: &str| format!("oauth2.providers.{at}.{key}");
         let text = |key: &str| provider[key].as_str().unwrap_or_default();
         let name = text("name");
-        if !name.is_empty() && !PROVIDERS.contains(&name) {
+        if !name.is_empty() && !PROVIDERS.iter().any(|(known, _)| *known == name) {
             let message = format!("Invalid or missing provider with name {name}");
             let code = "validation_missing_provider";
             errors.push(FieldError::new(place("name"), code, message).with("name", name));

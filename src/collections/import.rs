@@ -47,10 +47,24 @@ fn refusal(message: String) -> Failure {
     Failure::Invalid(vec![FieldError::new("collections", code, message)])
 }
 
+/// Errors as text: a JSON object with the messages at their places.
 fn texts(errors: &[FieldError]) -> String {
-    let texts: Vec<_> =
-        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-    texts.join("; ")
+    let mut tree = Input::new();
+    for error in errors {
+        let (parents, name) = match error.field.rsplit_once('.') {
+            Some((parents, name)) => (parents.split('.').collect(), name),
+            None => (Vec::new(), error.field.as_str()),
+        };
+        let mut at = Some(&mut tree);
+        for parent in parents {
+            let below = at.map(|at| at.entry(parent).or_insert_with(|| Input::new().into()));
+            at = below.and_then(Json::as_object_mut);
+        }
+        if let Some(at) = at {
+            at.entry(name).or_insert_with(|| error.message.as_str().into());
+        }
+    }
+    serde_json::to_string_pretty(&tree).unwrap_or_default()
 }
 
 fn try_import(

@@ -9,6 +9,8 @@
 //! | `rules` | API rules: can they be read? |
 //! | `validate` | all rules of a collection together |
 //! | `import` | many collections at once |
+//! | `list` | a page of them |
+//! | [`providers`] | the names that OAuth2 options may use |
 //!
 //! Each change runs inside one job of the store: what is judged, the rows of `_collections`, the
 //! tables and the schema that later jobs see are one transaction. A job that was refused must not
@@ -22,6 +24,8 @@
 mod auth;
 mod fields;
 mod import;
+mod list;
+pub mod providers;
 mod rules;
 mod shape;
 mod validate;
@@ -32,6 +36,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 pub use self::import::import;
+pub use self::list::list;
 pub use self::views::{DryRun, dry_run};
 
 use crate::clock;
@@ -40,6 +45,7 @@ use crate::model::date;
 use crate::model::{Collection, Index, Kind, Schema, ids};
 use crate::publish::Event;
 use crate::records::{self, dns};
+use crate::settings;
 use crate::store::{StoreError, SyncError, Tx};
 
 const SUPERUSERS: &str = "_superusers";
@@ -375,12 +381,33 @@ fn save(tx: &mut Tx<'_, Event>, mut draft: Draft) -> Result<Arc<Collection>, Fai
         collection.fields = fields;
     }
     match &draft.original {
-        Some(original) => tx.update_collection(original, collection)?,
+        Some(original) => {
+            tx.update_collection(original, collection)?;
+            if original.name != collection.name {
+                rename_labels(tx, &original.name, &collection.name)?;
+            }
+        }
         None => tx.create_collection(collection)?,
     }
     let id = collection.id.clone();
     refresh_views(tx, &id, OnBroken::Warn)?;
     tx.schema().by_id(&id).cloned().ok_or(Failure::NotFound)
+}
+
+/// Rate limits of a collection follow its name.
+fn rename_labels(tx: &mut Tx<'_, Event>, from: &str, to: &str) -> Result<(), StoreError> {
+    let mut settings = tx.settings()?;
+    let mut is_changed = false;
+    for rule in &mut settings.rate_limits.rules {
+        if let Some(tag) = rule.label.strip_prefix(from).filter(|tag| tag.starts_with(':')) {
+            rule.label = format!("{to}{tag}");
+            is_changed = true;
+        }
+    }
+    if is_changed {
+        settings::save(tx, settings)?;
+    }
+    Ok(())
 }
 
 fn view_query(view: &Collection) -> &str {
@@ -406,7 +433,8 @@ fn refresh_views(tx: &mut Tx<'_, Event>, id: &str, on_broken: OnBroken) -> Resul
     for view in views {
         let (fields, outcome) = views::fields_of(tx, view_query(&view));
         match outcome {
-            Ok(()) if has_same_fields(&view.fields, &fields) => {}
+            // What was renamed has another meaning in its query now.
+            Ok(()) if has_same_fields(&view.fields, &fields) => tx.remake_view(&view)?,
             Ok(()) => {
                 let mut changed = Collection::clone(&view);
                 changed.fields = fields;

@@ -80,12 +80,12 @@ struct Reader<'a> {
     /// For each port: whether its first server block has a `bind`, and where that block is.
     bound: HashMap<u16, (bool, Place)>,
     /// The options of `pocketbase`, and where.
-    pocketbase: Option<(Vec<Option_>, Place)>,
+    pocketbase: Option<(Vec<Given>, Place)>,
     interface: &'a dyn Fn(&str) -> Vec<SocketAddr>,
 }
 
-/// An option of `pocketbase`: its name and its value.
-type Option_ = (String, String);
+/// An option of `pocketbase` as given: its name and its value.
+type Given = (String, String);
 
 impl Reader<'_> {
     fn block(&mut self, block: &Block) -> Result<(), CorefileError> {
@@ -226,7 +226,7 @@ impl Reader<'_> {
         if let Some(arg) = args.first() {
             return Err(arg.place.error("`pocketbase` takes its options in braces"));
         }
-        let mut options: Vec<Option_> = Vec::new();
+        let mut options: Vec<Given> = Vec::new();
         for line in body.iter().flatten() {
             let option = &line.name;
             if !matches!(

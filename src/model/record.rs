@@ -66,7 +66,7 @@ pub struct Paging {
 
 /// A page of records.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page {
+pub struct Page<T = Record> {
     /// Counted from 1.
     pub page: u64,
     /// Records asked for, after clamping.
@@ -74,5 +74,5 @@ pub struct Page {
     /// How many records there are on all pages, unless the query skipped the count.
     pub total: Option<u64>,
     /// The records of this page.
-    pub items: Vec<Record>,
+    pub items: Vec<T>,
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::{Refused, rules};
-use crate::limits::{
-    FILTER_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, SORT_KEY_BYTES_MAX, SORT_KEYS_MAX,
-};
+use crate::limits::{FILTER_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 use crate::model::filter::{FilterError, Plan, RequestInfo, Resolver, Speaker, parse};
 use crate::model::{Collection, Page, Paging, Schema};
 use crate::store::Reader;
@@ -51,42 +49,6 @@ impl Params {
             },
             skip_total,
         })
-    }
-
-    /// The sort keys, each with whether the largest comes first.
-    ///
-    /// # Errors
-    /// Too many of them, or one too long.
-    pub fn sort_keys(&self) -> Result<Vec<(&str, bool)>, Refused> {
-        let Some(text) = self.sort.as_deref().filter(|text| !text.is_empty()) else {
-            return Ok(Vec::new());
-        };
-        let keys: Vec<_> = text
-            .split(',')
-            .map(|key| {
-                let key = key.trim();
-                match key.strip_prefix('-') {
-                    Some(key) => (key, true),
-                    None => (key.strip_prefix('+').unwrap_or(key), false),
-                }
-            })
-            .collect();
-        let is_bad = |(key, _): &(&str, bool)| key.is_empty() || key.len() > SORT_KEY_BYTES_MAX;
-        if keys.len() > SORT_KEYS_MAX || keys.iter().any(is_bad) {
-            return Err(Refused::BadParameter("sort"));
-        }
-        Ok(keys)
-    }
-
-    /// Refuses a filter: there is none yet, and a list that ignored it would be wrong.
-    ///
-    /// # Errors
-    /// [`Refused::NotYet`].
-    pub fn check_filter(&self) -> Result<(), Refused> {
-        match self.filter.as_deref() {
-            None | Some("") => Ok(()),
-            Some(_) => Err(Refused::NotYet("The filter parameter is not supported yet.")),
-        }
     }
 }
 
@@ -184,19 +146,5 @@ mod tests {
         for bad in [params("x", "1", "1"), params("1.5", "1", "1"), params("1", "1", "yes")] {
             assert!(matches!(bad.paging(), Err(Refused::BadParameter(_))), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn sort_keys_are_bounded_in_number_and_length() {
-        let keys = |text: &str| {
-            let params = Params { sort: Some(text.into()), ..Params::default() };
-            params.sort_keys().map(|keys| keys.len())
-        };
-        assert_eq!(keys("").unwrap(), 0);
-        assert_eq!(keys("-a, +b").unwrap(), 2);
-        assert_eq!(keys(&["a"; 8].join(",")).unwrap(), 8);
-        assert!(keys(&["a"; 9].join(",")).is_err());
-        assert!(keys(&"a".repeat(256)).is_err());
-        assert!(keys("a,").is_err());
     }
 }

@@ -180,7 +180,7 @@ pub enum OpenError {
     },
     /// The database is not encrypted.
     #[error(
-        "{} is a plaintext database, as PocketBase makes it: it is left as it is, give an empty directory with --dir",
+        "{} is a plaintext database, as PocketBase makes it: it is left as it is, move it into a new directory with `import`",
         database.display()
     )]
     Plaintext {

@@ -11,11 +11,12 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::collections::{column_type, create_table, insert_row, options_text, quoted, texts};
 use super::error::sqlite;
 use super::{StoreError, Tx, view_query};
+use crate::model::view_query::with_text_id;
 use crate::model::{Collection, Field, Index, Kind};
 
 /// The collections whose records name another collection and go with it.
@@ -77,7 +78,6 @@ impl<E> Tx<'_, E> {
     /// # Errors
     /// The database failed.
     pub fn table_of_index(&self, name: &str) -> Result<Option<String>, StoreError> {
-        use rusqlite::OptionalExtension;
         let sql =
             "SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND name = ?1 COLLATE NOCASE";
         self.connection
@@ -152,6 +152,25 @@ impl<E> Tx<'_, E> {
         self.change_schema(|collections| collections.retain(|c| c.id != collection.id))
     }
 
+    /// Makes a view again as its query says, if SQLite has rewritten it since.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub fn remake_view(&mut self, view: &Collection) -> Result<(), SyncError> {
+        let sql = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE";
+        let made: Option<String> = self
+            .connection
+            .query_row(sql, [&view.name], |row| row.get(0))
+            .optional()
+            .map_err(SyncError::of)?;
+        let query = self.text_id_query(view)?;
+        if made.as_deref() == Some(view_query::create_sql(view, &query).as_str()) {
+            return Ok(());
+        }
+        drop_view(self.connection, &view.name).map_err(SyncError::of)?;
+        self.create_view(view)
+    }
+
     fn change_schema(
         &mut self,
         change: impl FnOnce(&mut Vec<Arc<Collection>>),
@@ -162,11 +181,13 @@ impl<E> Tx<'_, E> {
     }
 
     fn create_view(&self, view: &Collection) -> Result<(), SyncError> {
-        let query = view.options.get("viewQuery").and_then(serde_json::Value::as_str);
-        let query =
-            crate::model::view_query::with_text_id(query.unwrap_or_default(), self.schema())
-                .map_err(SyncError::Refused)?;
+        let query = self.text_id_query(view)?;
         view_query::create(self.connection, view, &query).map_err(SyncError::of)
+    }
+
+    fn text_id_query(&self, view: &Collection) -> Result<String, SyncError> {
+        let query = view.options.get("viewQuery").and_then(serde_json::Value::as_str);
+        with_text_id(query.unwrap_or_default(), self.schema()).map_err(SyncError::Refused)
     }
 
     fn sync_table(&mut self, old: &Collection, new: &Collection) -> Result<(), SyncError> {

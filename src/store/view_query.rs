@@ -64,10 +64,14 @@ pub(super) fn create(
     view: &Collection,
     query: &str,
 ) -> rusqlite::Result<()> {
-    let (name, columns) = (quoted(&view.name), columns(view));
-    connection
-        .execute(&format!("CREATE VIEW {name} ({columns}) AS SELECT * FROM ({query})"), [])?;
+    connection.execute(&create_sql(view, query), [])?;
     // SQLite looks at tables and columns only now.
-    connection.prepare(&format!("SELECT * FROM {name}"))?;
+    connection.prepare(&format!("SELECT * FROM {}", quoted(&view.name)))?;
     Ok(())
+}
+
+/// The statement that makes the view.
+pub(super) fn create_sql(view: &Collection, query: &str) -> String {
+    let (name, columns) = (quoted(&view.name), columns(view));
+    format!("CREATE VIEW {name} ({columns}) AS SELECT * FROM ({query})")
 }

@@ -4,9 +4,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
+use std::rc::Rc;
 
 use pocketdns::dns::mmsg::Batch;
-use pocketdns::dns::respond::{Transport, respond};
+use pocketdns::dns::respond::Transport;
+use pocketdns::dns::served::{Part, Served};
 use pocketdns::limits::DNS_UDP_BATCH_MAX;
 use pocketdns::wire::{Name, OwnerSets, RrSet, Rtype};
 use pocketdns::zone::{Zone, Zones};
@@ -71,6 +73,11 @@ fn no_answer_over_udp_allocates() {
         ("additional", query("example.test.", MX).with_size(1232), NOERROR, 1),
         ("referral", query("x.sub.example.test.", A), NOERROR, 0),
     ];
+    // As a listener answers: everything, or zones of its own; no query log.
+    let part = |zone: &str| Part { zone: Name::parse_absolute(zone).expect("a name"), log: vec![] };
+    let parts = vec![part("other.test."), part("example.test."), part("www.example.test.")];
+    let served =
+        [Served::new(vec![Part::everything()], &Rc::default()), Served::new(parts, &Rc::default())];
     let mut batch = Batch::new();
     let mut reply = [0; 1232];
     let (mut allocations, mut asked) = (0, 0);
@@ -84,7 +91,10 @@ fn no_answer_over_udp_allocates() {
         while answered < DNS_UDP_BATCH_MAX {
             let before = COUNT.get();
             let received = batch.receive(server.as_fd()).expect("datagrams wait");
-            let _ = batch.answer(|_, wire, out| respond(&zones, wire, Transport::Udp, out));
+            let served = &served[asked / DNS_UDP_BATCH_MAX % served.len()];
+            let _ = batch.answer(|peer, wire, out| {
+                served.answer(&zones, Transport::Udp, || peer.address(), wire, out)
+            });
             let _ = batch.send(server.as_fd());
             allocations += COUNT.get() - before;
             answered += received;

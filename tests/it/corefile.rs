@@ -135,6 +135,21 @@ fn the_plugins_corefile_starts_and_serves() {
 }
 
 #[test]
+fn the_sample_is_right_with_everything_that_it_suggests() {
+    let text = include_str!("../../systemd/Corefile");
+    let suggested =
+        text.replace("#su", "su").replace("#log", "log").replace("#bind 192.0.2.1 eth0", "bind lo");
+    let suggested = suggested.replace("#health", "health").replace("#ready", "ready");
+    for text in [text, &suggested] {
+        let configured = Configured::new("sample", text);
+        let mut check = configured.command(&["config", "check"]);
+        let said = shell::run(check.env("SU_PASSWORD", "1234567890"), "").expect_ok("check");
+        assert!(said.contains("Corefile is right") && !said.contains("note:"), "{said}");
+    }
+    assert_eq!(suggested.matches('#').count(), text.matches('#').count() - 6);
+}
+
+#[test]
 fn a_wrong_corefile_is_told_with_its_line_before_anything_is_made() {
     let configured = Configured::new("wrong", ".:53 {\n    pocketbase\n    forward . 1.1.1.1\n}\n");
     for args in [&["serve"][..], &["config", "check"], &["zone", "list"]] {

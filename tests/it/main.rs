@@ -13,5 +13,6 @@ mod load;
 mod moving;
 mod power;
 mod realtime;
+mod schema;
 mod service;
 mod web;

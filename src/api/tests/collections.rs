@@ -63,6 +63,7 @@ fn only_superusers_change_collections() {
             (Method::Delete, "/users/truncate"),
             (Method::Put, "/import"),
             (Method::Get, "/meta/scaffolds"),
+            (Method::Get, "/meta/oauth2-providers"),
             (Method::Post, "/meta/dry-run-view"),
         ] {
             let path = format!("{COLLECTIONS}{path}");
@@ -121,6 +122,64 @@ fn a_collection_is_made_used_changed_and_removed() {
         assert_eq!(session.delete("notes").await.0, 204);
         assert_eq!(session.delete("notes").await.0, 404);
         session.create(json!({"name": "posts"})).await;
+    });
+}
+
+#[test]
+fn collections_are_filtered_and_sorted_like_records() {
+    with_server("collections-list", async |server| {
+        let session = Session::new(server).await;
+        let list = async |query: &str| {
+            let path = format!("{COLLECTIONS}?{query}");
+            let (status, page) = session.call(Method::Get, &path, Json::Null).await;
+            let names = names(&page["items"]).join(" ");
+            (status, page["totalItems"].clone(), names)
+        };
+        for (query, total, expected) in [
+            ("sort=-name&perPage=2", 7, "users coredns_records"),
+            ("sort=name&filter=system=false", 2, "coredns_records users"),
+            ("sort=-type,name&filter=name~'_s'%7C%7Ctype='auth'", 2, "_superusers users"),
+            ("filter=created>'2020-01-01'%26%26id='_pb_users_auth_'", 1, "users"),
+            ("sort=@rowid&page=2&perPage=3&filter=system%3Dtrue", 5, "_authOrigins _superusers"),
+        ] {
+            assert_eq!(list(query).await, (200, json!(total), expected.to_owned()), "{query}");
+        }
+        for bad in ["filter=fields~'x'", "filter=@request.auth.id=''", "sort=options", "filter=("] {
+            assert_eq!(list(bad).await.0, 400, "{bad}");
+        }
+        assert_eq!(list("skipTotal=1&filter=id='none'").await, (200, json!(-1), String::new()));
+    });
+}
+
+#[test]
+fn rate_limits_follow_the_name_of_their_collection() {
+    with_server("collections-labels", async |server| {
+        let session = Session::new(server).await;
+        session.create(json!({"name": "a"})).await;
+        let rule = |label: &str| json!({"label": label, "duration": 1, "maxRequests": 5});
+        let rules = json!([rule("a:create"), rule("ab:create"), rule("*:auth")]);
+        let change = json!({"rateLimits": {"rules": rules}});
+        let (status, body) = session.call(Method::Patch, "/api/settings", change).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(session.patch("a", json!({"name": "b"})).await.0, 200);
+        let rules = &server.state.settings().rate_limits.rules;
+        let labels: Vec<_> = rules.iter().map(|rule| rule.label.clone()).collect();
+        assert_eq!(labels, ["b:create", "ab:create", "*:auth"]);
+    });
+}
+
+#[test]
+fn rules_have_to_mean_something() {
+    with_server("collections-rules", async |server| {
+        let session = Session::new(server).await;
+        let body = json!({"name": "a", "type": "auth", "fields": [{"type": "text", "name": "x"}],
+            "listRule": "x = 'a' && @request.auth.id != ''", "viewRule": "y = 1", "createRule": "(",
+            "manageRule": "@collection.nope.id = ''", "updateRule": "@request.body.x:isset = true"});
+        let (_, refused) = session.call(Method::Post, COLLECTIONS, body).await;
+        assert_eq!(
+            errors(&refused["data"]),
+            ["createRule invalid_rule", "manageRule invalid_rule", "viewRule invalid_rule"]
+        );
     });
 }
 
@@ -563,7 +622,7 @@ fn an_import_is_all_or_nothing() {
         assert_eq!(errors(&refused["data"]), ["collections collections_import_failure"]);
         let message = refused["data"]["collections"]["message"].as_str().unwrap();
         assert!(
-            message.contains("collection \"a\" (ida)") && message.contains("name: Must be"),
+            message.contains("collection \"a\" (ida)") && message.contains("\"name\": \"Must be"),
             "{message}"
         );
         assert!(Arc::ptr_eq(&schema, &server.state.store.schema()), "nothing changed");

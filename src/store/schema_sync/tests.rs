@@ -192,6 +192,24 @@ fn a_view_follows_what_is_renamed_and_a_broken_one_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_view_whose_query_still_holds_is_made_again_as_it_says() {
+    let mut world = World::new();
+    world.create(&posts());
+    let titles = view("titles", "select id, a, b from posts", &["id", "a", "b"]);
+    world.create(&titles);
+    world.connection.execute("INSERT INTO posts (id, a, b) VALUES ('1', 'A', 'B')", []).unwrap();
+    world
+        .update("posts", |posts| {
+            posts.fields[1].name = "a".into();
+            posts.fields[2].name = "b".into();
+        })
+        .unwrap();
+    assert_eq!(world.texts("SELECT a, b FROM titles"), ["A|B"], "SQLite followed the columns");
+    world.run(|tx| tx.remake_view(&titles)).unwrap();
+    assert_eq!(world.texts("SELECT a, b FROM titles"), ["B|A"]);
+}
+
+#[test]
 fn an_index_that_sqlite_refuses_is_named() {
     let mut world = World::new();
     world.create(&posts());
