@@ -70,7 +70,7 @@ pub(super) fn serve(
             Err(Error::WriterEnded)
         };
         let following = async {
-            follow(source, reloads, &mut server, &mut serve, data, &store).await;
+            follow(source, reloads, &mut server, &mut serve, data, &store, &supervisor).await;
             std::future::pending().await
         };
         let result = or(stop_signal(&mut stops), or(writer_ended, following)).await;

@@ -155,9 +155,14 @@ const UNKNOWN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 fn clean_environment(command: &mut Command) {
-    for name in
-        ["CREDENTIALS_DIRECTORY", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
-    {
+    for name in [
+        "CREDENTIALS_DIRECTORY",
+        "JOURNAL_STREAM",
+        "NOTIFY_SOCKET",
+        "RUST_LOG",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ] {
         command.env_remove(name);
     }
 }
