@@ -131,6 +131,8 @@ pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
 pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
 /// Connections waiting to be accepted.
 pub const HTTP_BACKLOG_MAX: i32 = 1024;
+/// Seconds between two looks at the files of a certificate.
+pub const TLS_LOOK_SECS: u64 = 10;
 /// Connections accepted before the reactor gets its turn.
 pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
 /// Seconds between two log lines about the same trouble of the listener.

@@ -174,6 +174,9 @@ async fn announce(
     for Dns { address, .. } in &server.listeners.dns {
         text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
     }
+    if let Some(https) = &server.https {
+        text.push_str(&format!("HTTPS https://{}/\n", https.address));
+    }
     for http in &server.listeners.http {
         let Paths { api, health, ready } = http.paths.get();
         for (is_there, kind, path) in
