@@ -341,6 +341,20 @@ pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
 pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 /// Windows whose hash gives them the same places.
 pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
+/// How long the sample of a view that is tried out may take: it is a reader that waits.
+pub const VIEW_SAMPLE_SECS_MAX: u64 = 3;
+/// Octets of a statement sent to `/api/sql`, as in PocketBase.
+pub const SQL_QUERY_BYTES_MAX: usize = 5000;
+/// How long such a statement may run, as in PocketBase.
+pub const SQL_SECS_MAX: u64 = 180;
+/// Rows that it gives, as in PocketBase.
+pub const SQL_ROWS_MAX: usize = 1000;
+/// Octets of these rows.
+pub const SQL_RESULT_BYTES_MAX: usize = 8 << 20;
+/// Steps of SQLite's machine between two looks at the clock: some tenths of a millisecond.
+pub const SQL_STEPS_BETWEEN_LOOKS: i32 = 10_000;
+/// Statements that wait for the one that runs; a caller beyond waits for room.
+pub const SQL_QUEUE_JOBS_MAX: usize = 8;
 /// Octets of a batch where the settings say nothing, as in PocketBase.
 pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
 /// How long a batch may take where the settings do not say (PocketBase's `apis/batch`).

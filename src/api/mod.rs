@@ -21,6 +21,7 @@ mod rates;
 pub mod realtime;
 mod records;
 mod settings;
+mod sql;
 mod trace;
 
 use std::borrow::Cow;
@@ -118,6 +119,7 @@ type Endpoint = fn(Rc<State>, Request, Params) -> BoxedLocal<Result<Response, Ap
 /// Everything there is.
 const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/health", |s, r, _| Box::pin(health::health(s, r))),
+    route(Method::Post, "/api/sql", |s, r, _| Box::pin(sql::run(s, r))),
     route(Method::Get, "/api/crons", |s, r, _| Box::pin(crons::list(s, r))),
     route(Method::Post, "/api/crons/{id}", |s, r, p| Box::pin(crons::run(s, r, p))),
     route(Method::Get, "/api/logs", |s, r, _| Box::pin(logs::list(s, r))),

@@ -721,3 +721,4 @@ mod collections;
 mod logs;
 mod policy;
 mod settings;
+mod sql;

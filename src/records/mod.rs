@@ -26,6 +26,7 @@ pub mod enrich;
 pub mod list;
 pub mod rules;
 mod save;
+pub mod sql;
 pub mod submission;
 pub mod update;
 mod validate;

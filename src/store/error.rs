@@ -32,6 +32,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A connection for one job could not be opened.
+    #[error("cannot open another connection to the database")]
+    Connect(#[source] Arc<OpenError>),
     /// A row of `_collections` is none.
     #[error("a collection in the database cannot be read: {problem}")]
     BadCollection {

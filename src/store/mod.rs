@@ -1,7 +1,8 @@
 //! The encrypted database: the only room with SQL, rusqlite or the key.
 //!
-//! Four threads own a connection each: one writer, two readers, and the one of [`logs`]. A job is a closure; it runs
-//! on such a thread and gets verbs that take and give model types:
+//! Four threads own a connection each: one writer, two readers, and the one of [`logs`]. A fifth
+//! opens one for each job that may take minutes. A job is a closure; it runs on such a thread and
+//! gets verbs that take and give model types:
 //!
 //! ```text
 //!  store.write(f) ──► queue ──► writer: one transaction for all that wait, a savepoint each
@@ -33,6 +34,7 @@ mod error;
 mod filter_sql;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod keyslot;
 pub mod logs;
 mod migrate;
@@ -44,6 +46,7 @@ mod records;
 mod schema_sync;
 mod secret;
 mod settings;
+mod sql;
 mod view_query;
 mod writer;
 mod zones;
@@ -52,6 +55,7 @@ use std::sync::Arc;
 
 pub use self::copy::CopyError;
 pub use self::error::{JobError, OpenError, StoreError};
+pub use self::guard::Touched;
 pub use self::keyslot::KeyPlace;
 pub use self::logs::{LogBook, LogHour, LogRow, Logs};
 pub use self::moving::{
@@ -61,6 +65,7 @@ pub use self::open::{Opened, Running, open};
 pub use self::reader::Reader;
 pub use self::schema_sync::SyncError;
 pub use self::secret::{KeySource, Secret, Subkeys, from_variable, key_file_beside, key_source};
+pub use self::sql::{SqlError, SqlResult};
 pub use self::writer::{Committed, Tx};
 pub use self::zones::{DnsRow, DnsRowRef, zone_key};
 
@@ -73,6 +78,7 @@ use smol::lock::RwLock;
 pub struct Store<E> {
     writes: Sender<writer::Job<E>>,
     reads: Sender<reader::Job>,
+    alone: Sender<reader::Job>,
     schema: Arc<RwLock<Arc<Schema>>>,
     logs: Logs,
 }
@@ -82,6 +88,7 @@ impl<E> Clone for Store<E> {
         Self {
             writes: self.writes.clone(),
             reads: self.reads.clone(),
+            alone: self.alone.clone(),
             schema: Arc::clone(&self.schema),
             logs: self.logs.clone(),
         }
@@ -100,17 +107,27 @@ impl<E: Send + 'static> Store<E> {
         X: Send + 'static,
         F: FnOnce(&Reader<'_>) -> Result<T, X> + Send + 'static,
     {
-        let (reply, answer) = bounded(1);
-        let job: reader::Job = Box::new(move |reader| {
-            let outcome = match reader {
-                Ok(reader) => work(reader).map_err(JobError::Refused),
-                Err(error) => Err(JobError::Store(error)),
-            };
-            // A caller that hung up needs no answer.
-            reply.try_send(outcome).ok();
-        });
-        self.reads.send(job).await.map_err(|_| JobError::Store(StoreError::Closed))?;
-        answer.recv().await.unwrap_or(Err(JobError::Store(StoreError::Closed)))
+        ask(&self.reads, work).await
+    }
+
+    /// As [`Self::read`], on a connection that is opened for it: for what may take minutes. One such
+    /// job runs at a time.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_alone<T, X, F>(&self, work: F) -> Result<T, JobError<X>>
+    where
+        T: Send + 'static,
+        X: Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, X> + Send + 'static,
+    {
+        ask(&self.alone, work).await
+    }
+
+    /// Whether [`Self::close`] was called: what may be given up should be.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.writes.is_closed()
     }
 
     /// Runs `work` in a transaction on the writer thread. `Ok` of `work` means commit, `Err` undoes
@@ -174,6 +191,27 @@ impl<E: Send + 'static> Store<E> {
     pub fn close(&self) {
         self.writes.close();
         self.reads.close();
+        self.alone.close();
         self.logs.close();
     }
+}
+
+/// Has a thread that reads run `work`.
+async fn ask<T, X, F>(queue: &Sender<reader::Job>, work: F) -> Result<T, JobError<X>>
+where
+    T: Send + 'static,
+    X: Send + 'static,
+    F: FnOnce(&Reader<'_>) -> Result<T, X> + Send + 'static,
+{
+    let (reply, answer) = bounded(1);
+    let job: reader::Job = Box::new(move |reader| {
+        let outcome = match reader {
+            Ok(reader) => work(reader).map_err(JobError::Refused),
+            Err(error) => Err(JobError::Store(error)),
+        };
+        // A caller that hung up needs no answer.
+        reply.try_send(outcome).ok();
+    });
+    queue.send(job).await.map_err(|_| JobError::Store(StoreError::Closed))?;
+    answer.recv().await.unwrap_or(Err(JobError::Store(StoreError::Closed)))
 }

@@ -22,11 +22,13 @@ use super::keyslot::{self, DATABASE_NAMES, Found, KeyPlace, Made, file_error};
 use super::plain::distrust;
 use super::reader::Gate;
 use super::secret::{Key, KeySource, Subkeys};
-use super::{Committed, Logs, OpenError, Store, StoreError, collections, migrate, reader, writer};
+use super::{
+    Committed, Logs, OpenError, Store, StoreError, collections, guard, migrate, reader, writer,
+};
 use crate::limits::{
     DATABASE_BUSY_MS_MAX, DATABASE_CACHE_KIB, DATABASE_STATEMENTS_MAX, READ_QUEUE_JOBS_MAX,
-    STORE_STACK_BYTES, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES_MAX, WRITE_GROUP_JOBS_MAX,
-    WRITE_QUEUE_JOBS_MAX,
+    SQL_QUEUE_JOBS_MAX, STORE_STACK_BYTES, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES_MAX,
+    WRITE_GROUP_JOBS_MAX, WRITE_QUEUE_JOBS_MAX,
 };
 
 /// The file whose lock says that a process writes here. Its content is nothing.
@@ -131,8 +133,9 @@ fn open_found<E: Send + 'static>(
         files: keyslot::subkey(&data_key, "files"),
         cookies: keyslot::subkey(&data_key, "cookies"),
     };
-    let (store, committed, running) = start(&data, connection, readers, log, schema, &lock)
-        .map_err(file_error("start the threads of", dir))?;
+    let (store, committed, running) =
+        start(&data, database_key, connection, readers, log, schema, &lock)
+            .map_err(file_error("start the threads of", dir))?;
     made.keep();
     Ok(Opened { store, committed, running, first_start, key_place, subkeys })
 }
@@ -213,7 +216,7 @@ pub(super) fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let failed = |action| database_error(action, path);
-    let connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
     let hex = Zeroizing::new(HEXLOWER.encode(key.as_slice()));
     // Raw key: SQLCipher derives nothing from it by PBKDF2. Its memory security would lock every
     // allocation into memory, not only those of keys, and halve the rate of writes. SQLite's own
@@ -254,6 +257,7 @@ pub(super) fn connect(path: &Path, key: &Key) -> Result<Connection, OpenError> {
         ))
         .map_err(failed("set up"))?;
     connection.set_prepared_statement_cache_capacity(DATABASE_STATEMENTS_MAX);
+    guard::install(&mut connection).map_err(failed("set up"))?;
     Ok(connection)
 }
 
@@ -271,9 +275,10 @@ fn database_error(
     move |source| OpenError::Database { action, database: database.to_owned(), source }
 }
 
-/// Starts the four threads. Each holds the lock file, so the lock ends with the last of them.
+/// Starts the five threads. Each holds the lock file, so the lock ends with the last of them.
 fn start<E: Send + 'static>(
     database: &Path,
+    key: Key,
     connection: Connection,
     readers: Vec<Connection>,
     log: Connection,
@@ -297,6 +302,17 @@ fn start<E: Send + 'static>(
             },
         )?);
     }
+    let (alone, alone_queue) = bounded(SQL_QUEUE_JOBS_MAX);
+    let (path, alone_lock) = (database.to_owned(), Arc::clone(lock));
+    let alone_schema = Arc::clone(&schema);
+    threads.push(
+        thread::Builder::new().name("store-alone".into()).stack_size(STORE_STACK_BYTES).spawn(
+            move || {
+                let _lock = alone_lock;
+                reader::run_alone(|| connect_reader(&path, &key), alone_schema, &alone_queue);
+            },
+        )?,
+    );
     let (logs, log_queue) = Logs::new();
     let log_lock = Arc::clone(lock);
     threads.push(
@@ -326,7 +342,7 @@ fn start<E: Send + 'static>(
         )?,
     );
     let schema = Arc::new(RwLock::new(schema));
-    Ok((Store { writes, reads, schema, logs }, committed, Running { threads }))
+    Ok((Store { writes, reads, alone, schema, logs }, committed, Running { threads }))
 }
 
 #[cfg(test)]

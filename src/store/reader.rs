@@ -16,7 +16,7 @@ use smol::channel::Receiver;
 use smol::lock::RwLock;
 
 use super::error::sqlite;
-use super::{StoreError, collections};
+use super::{OpenError, StoreError, collections};
 use crate::model::{Collection, Schema};
 
 /// A read in the queue; it is told when no snapshot could be had.
@@ -56,17 +56,37 @@ pub(super) fn run(
 ) {
     while let Ok(job) = queue.recv_blocking() {
         let _reading = gate.read_blocking();
-        match begin(connection, &mut schema) {
-            Ok(()) => job(Ok(&Reader { connection, schema: Arc::clone(&schema) })),
-            Err(error) => job(Err(error)),
+        run_job(connection, &mut schema, job);
+    }
+}
+
+/// The body of the thread of [`Store::read_alone`](super::Store::read_alone): it opens a connection
+/// for each job, and waits at no gate, so that a read of minutes holds nobody up. What it costs is
+/// that the WAL cannot be cut meanwhile.
+pub(super) fn run_alone(
+    connect: impl Fn() -> Result<Connection, OpenError>,
+    mut schema: Arc<Schema>,
+    queue: &Receiver<Job>,
+) {
+    while let Ok(job) = queue.recv_blocking() {
+        match connect() {
+            Ok(connection) => run_job(&connection, &mut schema, job),
+            Err(error) => job(Err(StoreError::Connect(Arc::new(error)))),
         }
-        // It changed nothing, so ROLLBACK ends it as well as COMMIT and cannot be busy.
-        if !connection.is_autocommit()
-            && let Err(error) =
-                connection.prepare_cached("ROLLBACK").and_then(|mut s| s.execute([]))
-        {
-            log::error!("cannot end a read; error={error}");
-        }
+    }
+}
+
+/// Runs one job in a snapshot of its own; `schema` becomes that of it.
+fn run_job(connection: &Connection, schema: &mut Arc<Schema>, job: Job) {
+    match begin(connection, schema) {
+        Ok(()) => job(Ok(&Reader { connection, schema: Arc::clone(schema) })),
+        Err(error) => job(Err(error)),
+    }
+    // It changed nothing, so ROLLBACK ends it as well as COMMIT and cannot be busy.
+    if !connection.is_autocommit()
+        && let Err(error) = connection.prepare_cached("ROLLBACK").and_then(|mut s| s.execute([]))
+    {
+        log::error!("cannot end a read; error={error}");
     }
 }
 

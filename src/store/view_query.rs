@@ -1,12 +1,17 @@
 //! SELECTs that a superuser wrote: the queries of view collections.
 //!
-//! All of them are compiled by [`compile`], and by nothing else.
+//! All of them are compiled by [`compile`], and by nothing else, and under a guard
+//! ([`super::guard`]) that lets them read and no more.
+
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Statement};
 
 use super::Reader;
 use super::collections::quoted;
+use super::guard::{Guard, under};
 use super::records::{columns, read};
+use crate::limits::VIEW_SAMPLE_SECS_MAX;
 use crate::model::{Collection, Record};
 
 impl Reader<'_> {
@@ -15,8 +20,9 @@ impl Reader<'_> {
     /// # Errors
     /// What SQLite says of it, for the superuser who wrote it.
     pub fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
-        let statement = compile(self.connection, query, "*").map_err(|error| words(&error))?;
-        Ok(statement.column_names().map(str::to_owned).collect())
+        let names = |query: &Statement<'_>| query.column_names().map(str::to_owned).collect();
+        let compiled = || compile(self.connection, query, "*").map(|query| names(&query));
+        under(Guard::View, || false, compiled).0.map_err(|error| words(&error))
     }
 
     /// The first rows of `query`, read as records of `collection`, whose fields are its columns.
@@ -34,7 +40,9 @@ impl Reader<'_> {
             let rows = statement.query_map([], |row| read(collection, row))?;
             rows.take(rows_max).collect::<rusqlite::Result<Vec<_>>>()
         };
-        sample().map_err(|error: rusqlite::Error| words(&error))
+        let deadline = Instant::now() + Duration::from_secs(VIEW_SAMPLE_SECS_MAX);
+        let sampled = under(Guard::View, move || Instant::now() > deadline, sample).0;
+        sampled.map_err(|error: rusqlite::Error| words(&error))
     }
 }
 
@@ -64,6 +72,7 @@ pub(super) fn create(
     view: &Collection,
     query: &str,
 ) -> rusqlite::Result<()> {
+    under(Guard::View, || false, || compile(connection, query, "*").map(drop)).0?;
     connection.execute(&create_sql(view, query), [])?;
     // SQLite looks at tables and columns only now.
     connection.prepare(&format!("SELECT * FROM {}", quoted(&view.name)))?;

@@ -237,7 +237,7 @@ fn set_data(collection: &Collection, record: &mut Record, rr: &Rr, ttl: u32, now
 }
 
 /// Publishes the zone as the transaction reads it back.
-fn publish_zone(
+pub(super) fn publish_zone(
     tx: &mut Tx<'_, Event>,
     zone: &Name,
     serial: u32,
