@@ -131,6 +131,8 @@ pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
 pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
 /// Connections waiting to be accepted.
 pub const HTTP_BACKLOG_MAX: i32 = 1024;
+/// Seconds between two looks at the files of a certificate.
+pub const TLS_LOOK_SECS: u64 = 10;
 /// Connections accepted before the reactor gets its turn.
 pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
 /// Seconds between two log lines about the same trouble of the listener.
@@ -341,6 +343,10 @@ pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 pub const RATE_WINDOWS_PER_BUCKET: usize = 8;
 /// Octets of a batch where the settings say nothing, as in PocketBase.
 pub const BATCH_BODY_BYTES_MAX: u64 = 128 << 20;
+/// How long a batch may take where the settings do not say (PocketBase's `apis/batch`).
+pub const BATCH_TIMEOUT_SECS_DEFAULT: u64 = 3;
+/// Characters of the address of a request in a batch (PocketBase's `core`).
+pub const BATCH_REQUEST_URL_CHARS_MAX: usize = 2000;
 /// Jobs that wait for the log's thread; a caller beyond waits for room.
 pub const LOG_JOBS_MAX: usize = 16;
 /// Entries of the log: some 100 MB. Beyond a tenth more, the oldest go, whatever their age.
@@ -498,8 +504,8 @@ pub const FILTER_DEPTH_MAX: usize = 64;
 pub const FILTER_CALL_DEPTH_MAX: usize = 3;
 /// Relations of one path, as in PocketBase.
 pub const FILTER_RELATIONS_MAX: usize = 6;
-/// Joins of one query: SQLite takes 64 tables.
-pub const FILTER_JOINS_MAX: usize = 60;
+/// Joins of one query: SQLite takes 64 tables, the record's own among them.
+pub const FILTER_JOINS_MAX: usize = 63;
 /// Combinations of joined records that a filter judged in memory looks at.
 pub const FILTER_STEPS_MAX: usize = 100_000;
 /// Arguments of `strftime`, as in PocketBase.

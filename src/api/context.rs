@@ -11,7 +11,9 @@ pub(super) fn request_info(request: &Request) -> RequestInfo {
     for (name, value) in request.query_fields() {
         info.query.entry(name.into_owned()).or_insert_with(|| value.into_owned());
     }
-    for (name, value) in request.header_fields() {
+    // Go keeps these two to itself.
+    let is_seen = |name: &str| !matches!(name, "host" | "transfer-encoding");
+    for (name, value) in request.header_fields().filter(|(name, _)| is_seen(name)) {
         let key = RequestInfo::header_key(name);
         info.headers.entry(key).or_insert_with(|| value.into_owned());
     }

@@ -5,9 +5,11 @@
 //! such; `@jsonPayload` holds JSON that is taken as it is. The parts of a multipart body are the
 //! fields of a form; files among them are read past.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
@@ -18,6 +20,9 @@ use crate::http::{BodyError, Request};
 use crate::limits::{BODY_BYTES_GUEST_MAX, BODY_BYTES_INLINE_MAX, HTTP_BODY_BYTES_MAX};
 use crate::model::{Collection, FieldError, FieldKind, Kind, field};
 use crate::records::Input;
+
+/// The field of a form that holds JSON.
+const JSON_PAYLOAD: &str = "@jsonPayload";
 
 /// A body that was read, and how it is written.
 #[derive(Debug)]
@@ -305,6 +310,88 @@ impl<'de> Visitor<'de> for Known<'_> {
     }
 }
 
+/// A request within a batch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Inner {
+    /// In capitals.
+    #[serde(deserialize_with = "capitals")]
+    pub(super) method: String,
+    pub(super) url: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) headers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) body: Input,
+}
+
+/// The requests of a batch; a long body is read off the executor's thread.
+pub(super) async fn batch(
+    request: &mut Request,
+    bytes_max: usize,
+    is_superuser: bool,
+) -> Result<Vec<Inner>, Undecodable> {
+    if !is_superuser {
+        request.body.spare();
+    }
+    let coded = Coded::read(request, bytes_max).await?;
+    let octets = match coded {
+        Coded::Empty => return Ok(Vec::new()),
+        Coded::Json(octets) => octets,
+        Coded::Form(_) => return Err(unsupported()),
+        Coded::Multipart(form) => {
+            // TODO(files): `requests.N.field` names what a part is for.
+            if !form.files.is_empty() {
+                let message = "Files cannot be uploaded yet.";
+                return Err(Undecodable::Refused(ApiError::new(400, message)));
+            }
+            let payload = form.fields.into_iter().find(|(name, _)| name == JSON_PAYLOAD);
+            payload.map(|(_, text)| text.into_bytes()).unwrap_or_default()
+        }
+    };
+    if octets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let read = |octets: &[u8]| {
+        check_object(octets)?;
+        Ok(first_json::<Option<Batch>>(octets)?.unwrap_or_default().requests)
+    };
+    if octets.len() <= BODY_BYTES_INLINE_MAX {
+        return read(&octets);
+    }
+    let length = octets.len();
+    let (weight, coded) = smol::unblock(move || {
+        let coded = Coded::Json(octets);
+        (weight_of(&coded), coded)
+    })
+    .await;
+    request.body.weigh(length + weight)?;
+    smol::unblock(move || match coded {
+        Coded::Json(octets) => read(&octets),
+        _ => Err(Undecodable::Content),
+    })
+    .await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Batch {
+    #[serde(deserialize_with = "or_default")]
+    requests: Vec<Inner>,
+}
+
+fn capitals<'de, D: serde::Deserializer<'de>>(source: D) -> Result<String, D::Error> {
+    String::deserialize(source).map(|text| text.to_ascii_uppercase())
+}
+
+/// Null counts as nothing.
+fn or_default<'de, D, T>(source: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(source)?.unwrap_or_default())
+}
+
 /// Whether the body could be read, for a client that may not write anyway: nothing is kept of it,
 /// and of a long one no more than its beginning is looked at.
 pub(super) async fn check(request: &mut Request) -> Result<(), Undecodable> {
@@ -443,7 +530,7 @@ impl Known<'_> {
         let mut input = Input::new();
         let mut payloads = Vec::new();
         for (key, value) in fields {
-            if key == "@jsonPayload" {
+            if key == JSON_PAYLOAD {
                 payloads.push(value);
                 continue;
             }

@@ -32,7 +32,7 @@ impl Fields {
         Self::parse(text).unwrap_or_default()
     }
 
-    fn parse(text: &str) -> Result<Self, ApiError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
         let parts = split_outside_parentheses(text).map(str::trim).filter(|part| !part.is_empty());
         let fields = parts.map(|part| match part.split_once(':') {
             None => Ok((part.to_owned(), None)),

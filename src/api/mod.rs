@@ -6,6 +6,7 @@
 //! Absent: SQL, files, and state of its own: [`State`] is what the caller shares out.
 
 mod auth;
+mod batch;
 mod collections;
 mod context;
 mod crons;
@@ -167,6 +168,7 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Post, "/api/collections/{collection}/impersonate/{id}", |s, r, p| {
         Box::pin(auth::impersonate(s, r, p))
     }),
+    route(Method::Post, "/api/batch", |s, r, _| Box::pin(batch::batch(s, r))),
     route(Method::Post, "/api/files/token", |s, r, _| Box::pin(auth::file_token(s, r))),
     route(Method::Get, "/api/collections/{collection}/records", |s, r, p| {
         Box::pin(records::list(s, r, p))

@@ -133,11 +133,11 @@ fn contains(networks: &[Network], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }
 
-const RECORDS: &str = "/api/collections/{collection}/records";
-const RECORD: &str = "/api/collections/{collection}/records/{id}";
+pub(super) const RECORDS: &str = "/api/collections/{collection}/records";
+pub(super) const RECORD: &str = "/api/collections/{collection}/records/{id}";
 
 /// What a rate limit may call what a route of a collection does.
-fn tags(method: Method, pattern: &str) -> &'static [&'static str] {
+pub(super) fn tags(method: Method, pattern: &str) -> &'static [&'static str] {
     match (method, pattern) {
         (Method::Get, RECORDS) => &["list"],
         (Method::Get, RECORD) => &["view"],

@@ -20,10 +20,10 @@ use crate::records::submission::Verifying;
 use crate::records::{self, Author, Refused, Submission, Write, enrich};
 use crate::store::{JobError, Reader, Tx};
 
-const NO_COLLECTION: &str = "Missing collection context.";
-const CREATE_FAILED: &str = "Failed to create record.";
-const UPDATE_FAILED: &str = "Failed to update record.";
-const DELETE_FAILED: &str = "Failed to delete record. Make sure that the record is not part of a \
+pub(super) const NO_COLLECTION: &str = "Missing collection context.";
+pub(super) const CREATE_FAILED: &str = "Failed to create record.";
+pub(super) const UPDATE_FAILED: &str = "Failed to update record.";
+pub(super) const DELETE_FAILED: &str = "Failed to delete record. Make sure that the record is not part of a \
     required relation reference.";
 
 /// The list parameters of a request.
@@ -176,13 +176,14 @@ pub(super) async fn delete(
 }
 
 /// What somebody wants to be written.
-struct Asked {
-    token: Option<String>,
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) token: Option<String>,
     /// The head of the request.
-    info: RequestInfo,
-    collection: Arc<Collection>,
-    write: Write,
-    sent: Submission,
+    pub(super) info: RequestInfo,
+    pub(super) collection: Arc<Collection>,
+    pub(super) write: Write,
+    pub(super) sent: Submission,
 }
 
 impl Asked {
@@ -207,7 +208,7 @@ impl Asked {
     }
 
     /// The collection, who asks, and what rules see of it: by what the database says now.
-    fn now(
+    pub(super) fn now(
         &self,
         reader: &Reader<'_>,
     ) -> Result<(Arc<Collection>, Option<Identity>, RequestInfo), Refused> {
@@ -219,7 +220,7 @@ impl Asked {
 
     /// Checks and hashes the passwords that were sent, in the places that `auth::password` has for
     /// that. Nothing is hashed for what would be refused anyway.
-    async fn with_hashes(
+    pub(super) async fn with_hashes(
         self,
         state: &State,
         network: IpAddr,
@@ -255,6 +256,20 @@ impl Asked {
             asked.sent.set_hash(hashing, hash);
         }
         Ok(asked)
+    }
+
+    /// Hashes the passwords that were sent without asking whether they can be stored.
+    pub(super) async fn with_all_hashes(
+        mut self,
+        state: &State,
+        network: IpAddr,
+    ) -> Result<Self, ApiError> {
+        for hashing in self.sent.hashings(&self.collection) {
+            let plain = hashing.plain.clone();
+            let hash = state.passwords.hash_for(network, plain, hashing.cost).await?;
+            self.sent.set_hash(hashing, hash);
+        }
+        Ok(self)
     }
 
     /// Does the old password fit? Whoever holds a token only must not find out by trying.

@@ -716,6 +716,7 @@ fn system_collections_need_the_owner_of_their_records() {
 }
 
 mod auth;
+mod batch;
 mod collections;
 mod logs;
 mod policy;

@@ -70,7 +70,7 @@ pub(super) fn serve(
             Err(Error::WriterEnded)
         };
         let following = async {
-            follow(source, reloads, &mut server, &mut serve, data, &store).await;
+            follow(source, reloads, &mut server, &mut serve, data, &store, &supervisor).await;
             std::future::pending().await
         };
         let result = or(stop_signal(&mut stops), or(writer_ended, following)).await;
@@ -173,6 +173,9 @@ async fn announce(
     let mut text = String::new();
     for Dns { address, .. } in &server.listeners.dns {
         text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
+    }
+    if let Some(https) = &server.https {
+        text.push_str(&format!("HTTPS https://{}/\n", https.address));
     }
     for http in &server.listeners.http {
         let Paths { api, health, ready } = http.paths.get();

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::Input;
+use crate::limits::PASSWORD_HASHED_BYTES_MAX;
 use crate::model::field::{self, cast, password};
 use crate::model::filter::RequestInfo;
 use crate::model::{Collection, Field, FieldKind, Kind, Record};
@@ -74,6 +75,13 @@ impl Submission {
     #[must_use]
     pub fn has_passwords(&self, collection: &Collection) -> bool {
         passwords_of(collection).any(|field| !self.text(&field.name).is_empty())
+    }
+
+    /// The passwords that could be hashed, whatever else is wrong with what was sent.
+    #[must_use]
+    pub fn hashings(&self, collection: &Collection) -> Vec<Hashing> {
+        let plain = plain_passwords(collection, &self.input).into_iter().map(|(_, plain)| plain);
+        plain.filter(|hashing| hashing.plain.len() <= PASSWORD_HASHED_BYTES_MAX).collect()
     }
 
     /// Learns that a password fits the hash that was stored, or not.
