@@ -145,7 +145,7 @@ impl Home {
                 let _ = sender.send(line);
             }
         });
-        let mut server = Server { child, http: UNKNOWN, dns: Vec::new(), log_path };
+        let mut server = Server { child, http: UNKNOWN, https: None, dns: Vec::new(), log_path };
         server.read_addresses(&lines);
         server
     }
@@ -171,6 +171,7 @@ fn clean_environment(command: &mut Command) {
 pub(crate) struct Server {
     child: Child,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     /// In the order of the options.
     pub(crate) dns: Vec<SocketAddr>,
     log_path: PathBuf,
@@ -198,11 +199,13 @@ impl Server {
         let mut words = line.split_whitespace();
         let Some(kind) = words.next() else { return };
         let address = words.find_map(|word| {
+            let word = word.trim_start_matches("https://");
             word.trim_start_matches("http://").trim_end_matches(['/', ',', '.']).parse().ok()
         });
         match (kind.trim_end_matches(':'), address) {
             ("DNS", Some(address)) => self.dns.push(address),
             ("HTTP", Some(address)) => self.http = address,
+            ("HTTPS", Some(address)) => self.https = Some(address),
             _ => {}
         }
     }
