@@ -146,6 +146,7 @@ async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
         for event in done.events.drain(..) {
             replaced.extend(live.apply(event));
         }
+        live.realtime.end_commit();
         if let Some(schema) = &done.schema {
             live.realtime.schema_changed(schema);
         }
