@@ -72,11 +72,10 @@ pub(super) fn create(
     view: &Collection,
     query: &str,
 ) -> rusqlite::Result<()> {
-    under(Guard::View, || false, || compile(connection, query, "*").map(drop)).0?;
     connection.execute(&create_sql(view, query), [])?;
     // SQLite looks at tables and columns only now.
     connection.prepare(&format!("SELECT * FROM {}", quoted(&view.name)))?;
-    Ok(())
+    under(Guard::View, || false, || compile(connection, query, "*").map(drop)).0
 }
 
 /// The statement that makes the view.
