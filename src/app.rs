@@ -10,6 +10,7 @@
 
 mod command;
 mod first_zone;
+mod https;
 mod listeners;
 mod load;
 mod moves;
@@ -47,6 +48,10 @@ pub enum Error {
     Bind(#[from] BindError),
     #[error("cannot listen for HTTP on {address}: choose another address with --http")]
     Http { address: SocketAddr, source: io::Error },
+    #[error("cannot listen for HTTPS on {address}: choose another address with --https")]
+    Https { address: SocketAddr, source: io::Error },
+    #[error("cannot serve HTTPS")]
+    Tls(#[from] crate::http::tls::TlsError),
     #[error("cannot use the control socket in {}", dir.display())]
     Control { dir: PathBuf, source: io::Error },
     #[error("cannot become the owner of {}: run this as that user", dir.display())]

@@ -131,6 +131,8 @@ pub const HTTP_STOP_GRACE_MILLIS: u64 = 1000;
 pub const HTTP_ACCEPT_PAUSE_MILLIS: u64 = 100;
 /// Connections waiting to be accepted.
 pub const HTTP_BACKLOG_MAX: i32 = 1024;
+/// Seconds between two looks at the files of a certificate.
+pub const TLS_LOOK_SECS: u64 = 10;
 /// Connections accepted before the reactor gets its turn.
 pub const HTTP_ACCEPTS_PER_TURN: usize = 16;
 /// Seconds between two log lines about the same trouble of the listener.
@@ -460,6 +462,8 @@ const _: () = assert!(COLLECTIONS_BODY_BYTES_MAX <= HTTP_BODY_BYTES_MAX);
 pub const TEXT_CHARS_MAX: usize = 5000;
 /// Octets of a JSON field without a limit of its own, as in PocketBase.
 pub const JSON_FIELD_BYTES_MAX: usize = 1 << 20;
+/// Octets of a file of a field without a limit of its own, as in PocketBase.
+pub const FILE_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Octets of an editor field without a limit of its own, as in PocketBase.
 pub const EDITOR_FIELD_BYTES_MAX: usize = 5 << 20;
 /// Characters of a URL field (govalidator).
@@ -540,6 +544,12 @@ pub const REALTIME_BACKLOG_EVENTS_MAX: usize = 16 * 1024;
 pub const REALTIME_BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// Changed records of one import that are told one by one.
 pub const REALTIME_IMPORT_EVENTS_MAX: usize = 10_000;
+/// Related records that one step of a rule may take to tell a deletion.
+pub const WATCH_RELATED_RECORDS_MAX: usize = 10_000;
+/// Groups of listeners that one job of a reader decides for.
+pub const REALTIME_GROUPS_PER_READ_MAX: usize = 256;
+/// What deciding for a group counts, in messages.
+pub const REALTIME_SENDS_PER_DECISION: usize = 8;
 /// Octets of a changed record that is encoded on the executor's thread.
 pub const REALTIME_ENCODE_BYTES_INLINE_MAX: usize = 64 * 1024;
 /// Messages queued, and rules looked at, before the reactor gets its turn: some 100 µs.

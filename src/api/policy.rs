@@ -121,8 +121,7 @@ impl Policy {
             }
             (Method::Post, "/api/backups/upload") => None,
             (Method::Post | Method::Patch, RECORDS | RECORD) => {
-                let fields = of.map_or(0, |collection| field::body_bytes_max(collection) as u64);
-                Some(usual.max(fields))
+                Some(usual.saturating_add(of.map_or(0, field::body_bytes_extra)))
             }
             _ => Some(usual),
         }

@@ -23,12 +23,15 @@ use crate::http::request::form_fields;
 use crate::http::{Feed, Octets, Request, Response};
 use crate::limits::{
     REALTIME_BODY_BYTES_INLINE_MAX, REALTIME_BODY_BYTES_MAX, REALTIME_ENCODE_BYTES_INLINE_MAX,
-    REALTIME_ID_CHARS_MAX, REALTIME_TOPIC_CHARS_MAX, REALTIME_TOPICS_MAX,
+    REALTIME_GROUPS_PER_READ_MAX, REALTIME_ID_CHARS_MAX, REALTIME_SENDS_PER_DECISION,
+    REALTIME_TOPIC_CHARS_MAX, REALTIME_TOPICS_MAX,
 };
-use crate::model::filter::RequestInfo;
+use crate::model::filter::{self, RequestInfo};
 use crate::model::{FieldError, Kind, Record, RecordEvent};
 use crate::realtime::{Auth, Delivery, Group, Scope, SubscribeError, Subscriber, Topic};
-use crate::records::Seen;
+use crate::records::watch::{self, Sight};
+use crate::records::{Refused, Seen, enrich};
+use crate::store::{JobError, Reader};
 
 /// `GET /api/realtime`
 pub(super) async fn connect(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
@@ -235,30 +238,131 @@ pub async fn deliver(state: Rc<State>) -> Infallible {
     }
 }
 
+/// What is known of a group and a change.
+enum Answer {
+    /// Nothing yet: it takes a reader.
+    Unknown,
+    /// Whether it hears of the change. What it gets is the same for many.
+    Sight(Sight),
+    /// The JSON that it gets, and nobody else.
+    Own(Vec<u8>),
+}
+
 /// Delivers a change to all groups that may see it and whose members did not hear of it yet.
 async fn deliver_once(state: &State, delivery: &Delivery) {
     let mut encoded = Encoded::default();
-    for (group, scope) in state.realtime.groups(delivery) {
-        state.realtime.spend(1).await;
-        let auth = group.auth();
-        if !may_see(&delivery.event, scope, group.topic(), auth.as_ref()) {
-            continue;
+    let event = &delivery.event;
+    for groups in state.realtime.groups(delivery).chunks(REALTIME_GROUPS_PER_READ_MAX) {
+        let listeners: Vec<_> = groups.iter().map(|(group, _)| info(group)).collect();
+        let mut answers = Vec::with_capacity(groups.len());
+        for ((_, scope), info) in groups.iter().zip(&listeners) {
+            state.realtime.spend(REALTIME_SENDS_PER_DECISION).await;
+            let sight = watch::at_once(&state.store.schema(), event, rule(event, *scope), info);
+            answers.push(match sight {
+                Some(Sight::Seen { .. }) if expand(info).is_some() => Answer::Unknown,
+                Some(sight) => Answer::Sight(sight),
+                None => Answer::Unknown,
+            });
         }
-        let message = encoded.message(state, &delivery.event, &group, auth.as_ref()).await;
-        state.realtime.send(delivery, &group, (&message.0, &message.1)).await;
+        if answers.iter().any(|answer| matches!(answer, Answer::Unknown)) {
+            answers = look(state, delivery, groups, listeners, answers).await;
+        }
+        for ((group, _), answer) in groups.iter().zip(answers) {
+            let data = match answer {
+                Answer::Sight(Sight::Seen { manages }) => {
+                    let auth = group.auth();
+                    encoded.data(state, event, group.topic(), auth.as_ref(), manages).await
+                }
+                Answer::Own(data) => state.realtime.hold(data),
+                Answer::Sight(Sight::Hidden) | Answer::Unknown => continue,
+            };
+            let head = encoded.head(state, group.topic());
+            state.realtime.send(delivery, group, (&head, &data)).await;
+        }
     }
 }
 
-/// Whether somebody may see the record of a change through a topic.
-fn may_see(event: &RecordEvent, scope: Scope, topic: &Topic, auth: Option<&Auth>) -> bool {
-    let collection = &event.collection;
-    let rule = match scope {
-        Scope::One => &collection.view_rule,
-        Scope::All => &collection.list_rule,
-    };
-    // TODO(rules): without their evaluation, no record satisfies any other rule, or a filter.
-    let may = auth.is_some_and(|auth| auth.0.name == SUPERUSERS) || rule.as_deref() == Some("");
-    may && topic.query.get("filter").is_none_or(String::is_empty)
+/// Finds out on a reader's thread what could not be told at once.
+async fn look(
+    state: &State,
+    delivery: &Delivery,
+    groups: &[(Rc<Group>, Scope)],
+    listeners: Vec<RequestInfo>,
+    answers: Vec<Answer>,
+) -> Vec<Answer> {
+    let (event, commit) = (Arc::clone(&delivery.event), delivery.commit());
+    let scopes: Vec<Scope> = groups.iter().map(|(_, scope)| *scope).collect();
+    let looking = state.store.read(move |reader| {
+        let listeners = scopes.into_iter().zip(listeners).zip(answers);
+        let look = |((scope, info), answer)| {
+            let Answer::Unknown = answer else { return Ok(answer) };
+            let sight = watch::with_rows(reader, &event, &commit, rule(&event, scope), &info)?;
+            match (sight, expand(&info)) {
+                (Sight::Seen { manages }, Some(expand)) => {
+                    expanded(reader, &event, &info, manages, expand).map(Answer::Own)
+                }
+                (sight, _) => Ok(Answer::Sight(sight)),
+            }
+        };
+        listeners.map(look).collect::<Result<Vec<_>, Refused>>()
+    });
+    match looking.await {
+        Ok(answers) => answers,
+        Err(error) => {
+            // Nobody can tell who may hear of it, and whoever does not would never know.
+            match error {
+                JobError::Refused(error) => log::error!("cannot tell of a change; error={error}"),
+                JobError::Store(error) => log::error!("cannot tell of a change; error={error}"),
+            }
+            groups.iter().for_each(|(group, _)| state.realtime.cut(group));
+            Vec::new()
+        }
+    }
+}
+
+/// The JSON of a change with the related records that a group asks for, as the database is now.
+fn expanded(
+    reader: &Reader<'_>,
+    event: &RecordEvent,
+    info: &RequestInfo,
+    manages: bool,
+    expand: &str,
+) -> Result<Vec<u8>, Refused> {
+    let (collection, record) = (&event.collection, Record::clone(&event.record));
+    let seen = enrich(reader, collection, info, vec![record], Some(expand))?;
+    let caller = info.auth.clone().map(|(collection, record)| Identity { collection, record });
+    let fields = info.query.get("fields").map(String::as_str).unwrap_or_default();
+    let fields = Fields::parse_leniently(fields);
+    let Some(mut seen) = seen.into_iter().next() else { return Err(Refused::NotFound) };
+    seen.is_managed |= manages;
+    let data = json::event(collection, caller.as_ref(), &seen, event.action, &fields);
+    Ok((data + "\n\n").into_bytes())
+}
+
+/// The related records that a group asks for.
+fn expand(info: &RequestInfo) -> Option<&str> {
+    info.query.get("expand").map(String::as_str).filter(|expand| !expand.is_empty())
+}
+
+/// The rule that decides.
+fn rule(event: &RecordEvent, scope: Scope) -> Option<&str> {
+    match scope {
+        Scope::One => event.collection.view_rule.as_deref(),
+        Scope::All => event.collection.list_rule.as_deref(),
+    }
+}
+
+/// What rules may know of a group.
+fn info(group: &Group) -> RequestInfo {
+    let topic = group.topic();
+    RequestInfo {
+        context: filter::Context::Realtime,
+        method: "GET".to_owned(),
+        query: topic.query.clone(),
+        headers: topic.headers.clone(),
+        auth: group.auth().map(|auth| (*auth).clone()),
+        ..RequestInfo::default()
+    }
 }
 
 /// What was encoded of one change so far.
@@ -280,44 +384,43 @@ struct View {
 }
 
 impl Encoded {
-    /// The two parts of a group's message.
-    async fn message(
+    /// What stands before the JSON.
+    fn head(&mut self, state: &State, topic: &Rc<Topic>) -> Octets {
+        if let Some((of, head)) = &self.head
+            && Rc::ptr_eq(of, topic)
+        {
+            return Rc::clone(head);
+        }
+        let head = format!("event:{}\ndata:", one_line(&topic.text));
+        let head = state.realtime.hold(head.into_bytes());
+        self.head = Some((Rc::clone(topic), Rc::clone(&head)));
+        head
+    }
+
+    /// The JSON that a group gets, and the end of the event.
+    async fn data(
         &mut self,
         state: &State,
         event: &Arc<RecordEvent>,
-        group: &Group,
+        topic: &Topic,
         auth: Option<&Auth>,
-    ) -> (Octets, Octets) {
-        let topic = group.topic();
-        let head = match &self.head {
-            Some((of, head)) if Rc::ptr_eq(of, topic) => Rc::clone(head),
-            _ => {
-                let head = format!("event:{}\ndata:", one_line(&topic.text));
-                let head = state.realtime.hold(head.into_bytes());
-                self.head = Some((Rc::clone(topic), Rc::clone(&head)));
-                head
-            }
-        };
-        let fields = topic.query.get("fields").cloned().unwrap_or_default();
-        let key = (fields, View::of(event, auth));
+        manages: bool,
+    ) -> Octets {
+        let view = View::of(event, auth, manages);
+        let key = (topic.query.get("fields").cloned().unwrap_or_default(), view);
         if let Some(data) = self.data.get(&key) {
-            return (head, Rc::clone(data));
+            return Rc::clone(data);
         }
-        let caller = auth.map(|auth| {
+        // What is encoded is for all who see as much, so it is nobody's in particular.
+        let caller = auth.filter(|_| view.is_superuser).map(|auth| {
             let (collection, record) = &**auth;
             Identity { collection: Arc::clone(collection), record: record.clone() }
         });
         let (told, fields) = (Arc::clone(event), Fields::parse_leniently(&key.0));
         let encode = move || {
-            let mut data = json::event(
-                &told.collection,
-                caller.as_ref(),
-                &Seen::new(Record::clone(&told.record), false),
-                told.action,
-                &fields,
-            );
-            data.push_str("\n\n");
-            data.into_bytes()
+            let seen = Seen::new(Record::clone(&told.record), view.shows_email);
+            let data = json::event(&told.collection, caller.as_ref(), &seen, told.action, &fields);
+            (data + "\n\n").into_bytes()
         };
         let data = if event.bytes() <= REALTIME_ENCODE_BYTES_INLINE_MAX {
             encode()
@@ -326,12 +429,12 @@ impl Encoded {
         };
         let data = state.realtime.hold(data);
         self.data.insert(key, Rc::clone(&data));
-        (head, data)
+        data
     }
 }
 
 impl View {
-    fn of(event: &RecordEvent, auth: Option<&Auth>) -> Self {
+    fn of(event: &RecordEvent, auth: Option<&Auth>, manages: bool) -> Self {
         let is_superuser = auth.is_some_and(|auth| auth.0.name == SUPERUSERS);
         let is_own = auth.is_some_and(|auth| {
             let (collection, record) = &**auth;
@@ -339,7 +442,7 @@ impl View {
                 && record.id(collection) == event.record.id(&event.collection)
         });
         let is_auth = event.collection.kind == Kind::Auth;
-        Self { is_superuser, shows_email: is_auth && (is_superuser || is_own) }
+        Self { is_superuser, shows_email: is_auth && (is_superuser || is_own || manages) }
     }
 }
 

@@ -268,6 +268,7 @@ impl HttpSocket {
             ground.http_settings.clone(),
             handler,
             stopped,
+            None,
         ));
         Http { wanted, address, paths, socket: second, stop, task }
     }

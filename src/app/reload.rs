@@ -14,6 +14,8 @@ use smol::future::or;
 use smol::stream::StreamExt;
 
 use super::server::Server;
+use super::supervisor::Supervisor;
+use crate::config::file::Corefile;
 use crate::config::load::{Fingerprint, load};
 use crate::config::{Data, DataFlags, Reload, Serve, ServeFlags, settle};
 use crate::control::chain_text;
@@ -41,8 +43,9 @@ pub(super) async fn follow(
     serve: &mut Serve,
     data: &Data,
     store: &Store<Event>,
+    supervisor: &Supervisor,
 ) {
-    let Source { data_flags, serve_flags, fingerprint: mut seen } = source;
+    let mut seen = source.fingerprint;
     loop {
         let asked = async {
             // A stream of signals does not end.
@@ -50,7 +53,7 @@ pub(super) async fn follow(
             true
         };
         let is_asked = or(asked, next_look(serve.reload)).await;
-        let Some(conf) = data_flags.conf.clone() else {
+        let Some(conf) = source.data_flags.conf.clone() else {
             log::warn!("there is nothing to reload: the server was started without --conf");
             continue;
         };
@@ -59,42 +62,52 @@ pub(super) async fn follow(
             continue;
         }
         seen = Some(loaded.fingerprint);
-        let file = match loaded.corefile {
-            Ok(file) => file,
-            Err(error) => {
-                log::error!("the configuration stays as it was; error={error}");
-                continue;
-            }
-        };
-        let (mut wanted, notices) = settle::serve(&serve_flags, &variable, Some(&file));
-        for notice in notices {
-            log::warn!("{notice}");
+        supervisor.reloading().await;
+        match loaded.corefile {
+            Ok(file) => bring_into_force(&file, &source, server, serve, data, store).await,
+            Err(error) => log::error!("the configuration stays as it was; error={error}"),
         }
-        let dir: PathBuf = settle::data(data_flags.clone(), Some(&file)).dir;
-        if dir != data.dir {
-            log::warn!(
-                "another data_dir needs a restart; now={} asked={}",
-                data.dir.display(),
-                dir.display()
-            );
-        }
-        if wanted.ttl_default_secs != serve.ttl_default_secs {
-            log::warn!(
-                "another default_ttl needs a restart; now={} asked={}",
-                serve.ttl_default_secs,
-                wanted.ttl_default_secs
-            );
-            wanted.ttl_default_secs = serve.ttl_default_secs;
-        }
-        if let Err(error) = server.listeners.apply(&wanted) {
-            log::error!("the configuration stays as it was; error={}", chain_text(&error));
-            continue;
-        }
-        *serve = wanted;
-        log::info!("reloaded: {}", server.addresses());
-        if let Err(error) = server.make_superusers(&serve.superusers, store).await {
-            log::error!("an account was not made; error={}", chain_text(&error));
-        }
+        supervisor.ready(&server.addresses()).await;
+    }
+}
+
+/// Makes the server do what `file` says, as far as a running one can.
+async fn bring_into_force(
+    file: &Corefile,
+    source: &Source,
+    server: &mut Server,
+    serve: &mut Serve,
+    data: &Data,
+    store: &Store<Event>,
+) {
+    let (mut wanted, notices) = settle::serve(&source.serve_flags, &variable, Some(file));
+    for notice in notices {
+        log::warn!("{notice}");
+    }
+    let dir: PathBuf = settle::data(source.data_flags.clone(), Some(file)).dir;
+    if dir != data.dir {
+        log::warn!(
+            "another data_dir needs a restart; now={} asked={}",
+            data.dir.display(),
+            dir.display()
+        );
+    }
+    if wanted.ttl_default_secs != serve.ttl_default_secs {
+        log::warn!(
+            "another default_ttl needs a restart; now={} asked={}",
+            serve.ttl_default_secs,
+            wanted.ttl_default_secs
+        );
+        wanted.ttl_default_secs = serve.ttl_default_secs;
+    }
+    if let Err(error) = server.listeners.apply(&wanted) {
+        log::error!("the configuration stays as it was; error={}", chain_text(&error));
+        return;
+    }
+    *serve = wanted;
+    log::info!("reloaded: {}", server.addresses());
+    if let Err(error) = server.make_superusers(&serve.superusers, store).await {
+        log::error!("an account was not made; error={}", chain_text(&error));
     }
 }
 

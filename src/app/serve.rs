@@ -70,7 +70,7 @@ pub(super) fn serve(
             Err(Error::WriterEnded)
         };
         let following = async {
-            follow(source, reloads, &mut server, &mut serve, data, &store).await;
+            follow(source, reloads, &mut server, &mut serve, data, &store, &supervisor).await;
             std::future::pending().await
         };
         let result = or(stop_signal(&mut stops), or(writer_ended, following)).await;
@@ -146,6 +146,7 @@ async fn pump(committed: Receiver<Committed<Event>>, live: Live) {
         for event in done.events.drain(..) {
             replaced.extend(live.apply(event));
         }
+        live.realtime.end_commit();
         if let Some(schema) = &done.schema {
             live.realtime.schema_changed(schema);
         }
@@ -173,6 +174,9 @@ async fn announce(
     let mut text = String::new();
     for Dns { address, .. } in &server.listeners.dns {
         text.push_str(&format!("DNS  {address} (UDP and TCP)\n"));
+    }
+    if let Some(https) = &server.https {
+        text.push_str(&format!("HTTPS https://{}/\n", https.address));
     }
     for http in &server.listeners.http {
         let Paths { api, health, ready } = http.paths.get();

@@ -8,6 +8,7 @@ use smol::{Async, LocalExecutor, Task};
 use zeroize::Zeroizing;
 
 use super::Error;
+use super::https::HttpsServer;
 use super::listeners::{Ground, Listeners};
 use super::passes::Passes;
 use crate::auth::password::Passwords;
@@ -35,6 +36,7 @@ pub(super) struct World<'a> {
 /// Everything that listens.
 pub(super) struct Server {
     pub(super) listeners: Listeners,
+    pub(super) https: Option<HttpsServer>,
     pub(super) passwords: Rc<Passwords>,
     /// What `/ready` says.
     pub(super) is_ready: Rc<Cell<bool>>,
@@ -67,17 +69,24 @@ impl Server {
         api.origins = api::Origins::new(serve.origins.clone());
         api.ttl_default_secs = serve.ttl_default_secs;
         let api = Rc::new(api);
+        // Both kinds of listeners share what one would have.
+        let parts = if serve.https.is_some() { 2 } else { 1 };
+        let http_settings = http::Settings::new(open_files_max / parts);
         let mut listeners = Listeners::new(Ground {
             executor: Rc::clone(executor),
             zones: Rc::clone(&live.zones),
             stats: Rc::clone(&stats),
             tcp: Rc::clone(&tcp),
             query_log: Rc::clone(&query_log),
-            http_settings: http::Settings::new(open_files_max),
+            http_settings: http_settings.clone(),
             api: api::handler(Rc::clone(&api)),
             is_ready: Rc::clone(&is_ready),
         });
         listeners.apply(serve)?;
+        let start_https = |https| {
+            HttpsServer::start(https, executor, http_settings, api::handler(Rc::clone(&api)))
+        };
+        let https = serve.https.as_ref().map(start_https).transpose()?;
         let control = control::server::bind(&data.dir)
             .map_err(|source| Error::Control { dir: data.dir.clone(), source })?;
 
@@ -102,7 +111,7 @@ impl Server {
             executor.spawn(logging),
             executor.spawn(async move { scheduling.jobs.run().await }),
         ];
-        Ok(Self { listeners, passwords, is_ready, counters, tasks, api })
+        Ok(Self { listeners, https, passwords, is_ready, counters, tasks, api })
     }
 
     /// Makes the accounts that the configuration asks for; those that are as asked stay untouched.
@@ -128,13 +137,17 @@ impl Server {
         let Listeners { dns, http, .. } = &self.listeners;
         let dns: Vec<String> = dns.iter().map(|dns| dns.address.to_string()).collect();
         let http: Vec<String> = http.iter().map(|http| http.address.to_string()).collect();
-        format!("DNS {}, HTTP {}", dns.join(" "), http.join(" "))
+        let https = self.https.as_ref().map(|https| format!(", HTTPS {}", https.address));
+        format!("DNS {}, HTTP {}{}", dns.join(" "), http.join(" "), https.unwrap_or_default())
     }
 
     /// Stops in the reverse order: first what writes, last what reads.
     pub(super) async fn stop(self, data: &Data) {
-        let Self { listeners, counters, tasks, api, .. } = self;
+        let Self { listeners, https, counters, tasks, api, .. } = self;
         control::server::unbind(&data.dir);
+        if let Some(https) = https {
+            https.end().await;
+        }
         listeners.stop().await;
         drop(tasks);
         api.activity.write(&api.store, &api.settings()).await;

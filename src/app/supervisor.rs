@@ -49,6 +49,11 @@ impl Supervisor {
         self.tell(&format!("READY=1\nSTATUS={addresses}")).await;
     }
 
+    /// Says that the configuration is read again, until [`Self::ready`].
+    pub(super) async fn reloading(&self) {
+        self.tell("RELOADING=1\nSTATUS=reloading").await;
+    }
+
     /// Says that the server is about to end.
     pub(super) async fn stopping(&self) {
         self.tell("STOPPING=1\nSTATUS=stopping").await;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::fields::{at_least, at_most, length, part, required};
+use super::field_rules::{at_least, at_most, length, part, required};
 use super::providers::PROVIDERS;
 use super::rules::check_rule;
 use super::shape::{self, Keys, Shape};

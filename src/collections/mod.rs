@@ -4,7 +4,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `shape` | how what a client sent is laid over what is there |
-//! | `fields`, `auth` | fields and auth options: their shape, what the system forces, their rules |
+//! | `fields`, `field_rules` | fields: their shape, what the system forces; what their settings may be |
+//! | `auth` | the same for auth options |
 //! | `views` | the fields that follow from a view's query |
 //! | `rules` | API rules: can they be read? |
 //! | `validate` | all rules of a collection together |
@@ -22,6 +23,7 @@
 //! what is served, but for [`truncate`], which publishes it.
 
 mod auth;
+mod field_rules;
 mod fields;
 mod import;
 mod list;

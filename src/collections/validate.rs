@@ -1,9 +1,9 @@
 //! All that must be true of a collection before it is stored. Codes, messages, places and their
 //! order are PocketBase's: of one key the first thing that is wrong is said.
 
-use super::fields::{by_id, check_via, is_word, length, mismatch, required};
+use super::field_rules::{by_id, check_via, is_word, length, mismatch, required};
 use super::rules::check_rule;
-use super::{Draft, SUPERUSERS, auth, check_system_rule, fields, view_query, views};
+use super::{Draft, SUPERUSERS, auth, check_system_rule, field_rules, view_query, views};
 use crate::limits::{COLLECTION_NAME_CHARS_MAX, ID_CHARS_MAX};
 use crate::model::FieldError;
 use crate::model::{Collection, Field, FieldKind, Index, Kind};
@@ -161,7 +161,7 @@ fn check_fields(tx: &Tx<'_, Event>, draft: &Draft) -> Vec<FieldError> {
         return errors;
     }
     several(&|at, field| {
-        let mut errors = fields::check(tx, draft, field);
+        let mut errors = field_rules::check(tx, draft, field);
         for error in &mut errors {
             error.field = format!("fields.{at}.{}", error.field);
         }

@@ -2,7 +2,8 @@
 //! that field under another id and name, a known call or cast says its type, an id of another
 //! collection is a relation, and all else is JSON.
 
-use super::fields::{add, blank, check, set};
+use super::field_rules::{check, required};
+use super::fields::{add, blank, set};
 use super::{Draft, Failure, new_collection};
 use crate::limits::VIEW_SAMPLE_ROWS;
 use crate::model::FieldError;
@@ -159,7 +160,7 @@ fn try_query(reader: &Reader<'_>, query: &str) -> Result<DryRun, String> {
 /// What is wrong with the query of a view.
 pub(super) fn check_query(reader: &Reader<'_>, query: &str) -> Option<FieldError> {
     if query.is_empty() {
-        return Some(super::fields::required("viewQuery"));
+        return Some(required("viewQuery"));
     }
     let problem: String = try_query(reader, query).err()?.chars().take(500).collect();
     let code = "validation_invalid_view_query";

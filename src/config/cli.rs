@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{Action, Invocation, NewKey, Password, ServeFlags, SuperuserVerb};
+use super::{Action, Https, Invocation, NewKey, Password, ServeFlags, SuperuserVerb};
 
 /// Reads a command line, the program's name first.
 ///
@@ -26,7 +26,7 @@ pub fn parse(
     if !is_serve && listen_before.is_given() {
         return Err(CommandLine::command().error(
             ErrorKind::ArgumentConflict,
-            "--http, --dns and --origins belong to the command `serve`",
+            "--http, --https, --dns and --origins belong to the command `serve`",
         ));
     }
     let action = match command {
@@ -92,6 +92,16 @@ struct Listen {
     /// Where HTTP listens, as ADDRESS:PORT [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Where HTTPS listens beside it, as ADDRESS:PORT
+    #[arg(long, value_name = "ADDRESS", requires_all = ["cert", "key"])]
+    https: Option<SocketAddr>,
+    /// The certificate for HTTPS and those that lead to its authority, in PEM form; read again when
+    /// it changes
+    #[arg(long, value_name = "FILE", requires = "https")]
+    cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "https")]
+    key: Option<PathBuf>,
     /// Where DNS listens on UDP and TCP, as ADDRESS:PORT; may be given several times
     /// [default: 127.0.0.1:1053]
     #[arg(long, value_name = "ADDRESS")]
@@ -227,21 +237,33 @@ enum ZoneCommand {
 
 impl Listen {
     fn is_given(&self) -> bool {
-        self.http.is_some() || !self.dns.is_empty() || !self.origins.is_empty()
+        self.http.is_some()
+            || self.https.is_some()
+            || !self.dns.is_empty()
+            || !self.origins.is_empty()
     }
 
     /// What is said here, else what is said in `before`.
     fn over(self, before: Self) -> ServeFlags {
-        let dns = if self.dns.is_empty() { before.dns } else { self.dns };
-        let origins = if self.origins.is_empty() { before.origins } else { self.origins };
-        ServeFlags { http: self.http.or(before.http), dns, origins }
+        let (later, before) = (ServeFlags::from(self), ServeFlags::from(before));
+        ServeFlags {
+            http: later.http.or(before.http),
+            https: later.https.or(before.https),
+            dns: if later.dns.is_empty() { before.dns } else { later.dns },
+            origins: if later.origins.is_empty() { before.origins } else { later.origins },
+        }
     }
 }
 
 impl From<Listen> for ServeFlags {
     fn from(listen: Listen) -> Self {
-        let Listen { http, dns, origins } = listen;
-        Self { http, dns, origins }
+        let Listen { http, https, cert, key, dns, origins } = listen;
+        // The parser asks for all three or none.
+        let https = match (https, cert, key) {
+            (Some(address), Some(cert), Some(key)) => Some(Https { address, cert, key }),
+            _ => None,
+        };
+        Self { http, https, dns, origins }
     }
 }
 
@@ -297,7 +319,7 @@ mod tests {
 
     use super::{CommandLine, parse};
     use crate::config::{
-        Action, DataFlags, Invocation, NewKey, Password, ServeFlags, SuperuserVerb,
+        Action, DataFlags, Https, Invocation, NewKey, Password, ServeFlags, SuperuserVerb,
     };
 
     fn parsed(line: &str) -> Invocation {
@@ -312,7 +334,8 @@ mod tests {
 
     fn serve(http: &str, dns: &[&str]) -> Action {
         let dns = dns.iter().map(|address| address.parse().unwrap()).collect();
-        Action::Serve(ServeFlags { http: Some(http.parse().unwrap()), dns, origins: vec![] })
+        let http = Some(http.parse().unwrap());
+        Action::Serve(ServeFlags { http, dns, ..ServeFlags::default() })
     }
 
     #[test]
@@ -349,6 +372,18 @@ mod tests {
         {
             let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
             assert_eq!(serve.origins, ["https://a", "https://*.b"], "{line}");
+        }
+    }
+
+    #[test]
+    fn https_needs_a_certificate_and_its_key() {
+        for line in ["--https [::1]:0 --cert c --key k", "serve --key k --https [::1]:0 --cert c"] {
+            let Action::Serve(serve) = parsed(line).action else { panic!("{line}") };
+            let address = "[::1]:0".parse().unwrap();
+            assert_eq!(serve.https, Some(Https { address, cert: "c".into(), key: "k".into() }));
+        }
+        for line in ["--https [::1]:0", "--https [::1]:0 --cert c", "--cert c --key k", "--key k"] {
+            assert_eq!(exit_code(line), 2, "{line}");
         }
     }
 

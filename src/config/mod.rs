@@ -159,6 +159,8 @@ impl fmt::Debug for Password {
 pub struct ServeFlags {
     /// `--http`; port 0 takes a free one.
     pub http: Option<SocketAddr>,
+    /// `--https`, `--cert` and `--key`.
+    pub https: Option<Https>,
     /// `--dns`, each for UDP and TCP; none: not given.
     pub dns: Vec<SocketAddr>,
     /// `--origins`: the pages that may read answers of the API, `*` and `?` allowed; none: not given.
@@ -170,6 +172,8 @@ pub struct ServeFlags {
 pub struct Serve {
     /// Where HTTP listens.
     pub http: SocketAddr,
+    /// Where HTTPS listens beside it.
+    pub https: Option<Https>,
     /// Where DNS listens, at least one, each address once.
     pub dns: Vec<Listen>,
     /// The pages that may read answers of the API, `*` and `?` allowed; at least one.
@@ -184,6 +188,17 @@ pub struct Serve {
     pub reload: Option<Reload>,
     /// Accounts to be made.
     pub superusers: Vec<Superuser>,
+}
+
+/// Where to listen for HTTP over TLS, and with which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Https {
+    /// Port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The certificate, and those that lead to its authority, in PEM form.
+    pub cert: PathBuf,
+    /// Its key, in PEM form.
+    pub key: PathBuf,
 }
 
 /// An address that DNS listens on.

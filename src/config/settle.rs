@@ -41,6 +41,7 @@ pub fn serve(
         file.map_or((&nothing, HTTP_DEFAULT), |file| (file, HTTP_DEFAULT_COREFILE));
     let serve = Serve {
         http: flags.http.or(file.http).unwrap_or(http_default),
+        https: flags.https.clone(),
         dns: listens(flags, file),
         origins: if flags.origins.is_empty() {
             vec!["*".to_owned()]

@@ -19,8 +19,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -36,9 +36,10 @@ use smol::{Async, Timer};
 
 use super::body::{Body, Budget};
 use super::feed::{Feed, Stream};
-use super::listener::{Handler, Settings, refuse, unless_stopped};
+use super::listener::{Handler, REFUSAL, Settings, unless_stopped};
 use super::request::Request;
 use super::response::Response;
+use super::tls::{Tls, Transport};
 use crate::limits::{
     HTTP_BUFFER_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_LINGER_BYTES_MAX,
     HTTP_LINGER_MILLIS_MAX, HTTP_SCRATCH_BYTES,
@@ -51,10 +52,11 @@ pub(super) struct Shared {
     http1: http1::Builder,
     budget: Budget,
     scratch: RefCell<Box<[u8]>>,
+    tls: Option<Tls>,
 }
 
 impl Shared {
-    pub(super) fn new(handler: Handler, settings: Settings) -> Self {
+    pub(super) fn new(handler: Handler, settings: Settings, tls: Option<Tls>) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             // A client that has said all it wants to may close its half and still get its answer.
@@ -65,7 +67,7 @@ impl Shared {
             .header_read_timeout(None);
         let budget = Budget::new(settings.bodies_bytes_max);
         let scratch = RefCell::new(vec![0; HTTP_SCRATCH_BYTES].into_boxed_slice());
-        Self { handler, settings, http1, budget, scratch }
+        Self { handler, settings, http1, budget, scratch, tls }
     }
 }
 
@@ -79,7 +81,14 @@ pub(super) async fn run(
     stop: &Receiver<Infallible>,
 ) -> Option<Stream> {
     let watch = Rc::new(Watch::new(shared.settings.clone()));
-    let socket = Socket::new(stream, Rc::clone(&shared), Rc::clone(&watch));
+    let transport = match Transport::new(stream, shared.tls.as_ref()) {
+        Ok(transport) => transport,
+        Err(error) => {
+            log::warn!("cannot begin TLS error={error}");
+            return None;
+        }
+    };
+    let socket = Socket::new(transport, Rc::clone(&shared), Rc::clone(&watch));
     let begun = RefCell::new(None);
     let service = service_fn(|request| answer(request, peer, &shared, &watch, &begun));
     let mut connection = shared.http1.serve_connection(socket, service);
@@ -276,9 +285,9 @@ impl Watch {
 
 // ---- the socket ---------------------------------------------------------------------------
 
-/// A TCP stream as hyper reads and writes it.
+/// A stream as hyper reads and writes it.
 pub(super) struct Socket {
-    stream: Async<TcpStream>,
+    stream: Transport,
     shared: Rc<Shared>,
     watch: Rc<Watch>,
     timer: Timer,
@@ -292,7 +301,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    fn new(stream: Async<TcpStream>, shared: Rc<Shared>, watch: Rc<Watch>) -> Self {
+    fn new(stream: Transport, shared: Rc<Shared>, watch: Rc<Watch>) -> Self {
         Self {
             stream,
             shared,
@@ -335,8 +344,9 @@ impl Socket {
     }
 
     /// Tells the client that there is no room for it; to be closed then.
-    pub(super) fn refuse(&self) {
-        refuse(&self.stream);
+    pub(super) fn refuse(mut self) {
+        let _untold = self.stream.write_vectored(&[IoSlice::new(REFUSAL)]);
+        self.stream.shutdown();
     }
 
     /// Gives the reactor its turn before the next read.
@@ -351,17 +361,21 @@ impl Socket {
         room: usize,
         take: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<usize>> {
+        // What an earlier write has left to be sent, goes on here: reading is what is always asked.
+        if !self.stream.flush()? && self.stream.tcp().poll_writable(cx)?.is_ready() {
+            self.stream.flush()?;
+        }
         loop {
             if self.is_drained {
-                ready!(self.stream.poll_readable(cx))?;
+                ready!(self.stream.tcp().poll_readable(cx))?;
                 self.is_drained = false;
             }
             let mut scratch = self.shared.scratch.borrow_mut();
             let room = room.min(scratch.len());
             let (space, _) = scratch.split_at_mut(room);
-            match self.stream.get_ref().read(space) {
+            match self.stream.read(space) {
                 Ok(count) => {
-                    self.is_drained = count < room;
+                    self.is_drained = count < room && self.stream.is_plain();
                     take(space.get(..count).unwrap_or_default());
                     return Poll::Ready(Ok(count));
                 }
@@ -372,14 +386,14 @@ impl Socket {
         }
     }
 
-    /// Writes with `write`, waiting while the client takes nothing.
+    /// Writes some of `slices`, waiting while the client takes nothing.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            match write(&mut self.stream.get_ref()) {
+            match self.stream.write_vectored(slices) {
                 Ok(count) => {
                     self.watch.sent();
                     return Poll::Ready(Ok(count));
@@ -388,11 +402,23 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            match self.stream.poll_writable(cx) {
+            match self.stream.tcp().poll_writable(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => return self.poll_overdue(cx),
             }
         }
+    }
+
+    /// Waits until the kernel has all that was written.
+    fn poll_handed_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.stream.flush()? {
+            match self.stream.tcp().poll_writable(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return self.poll_overdue(cx),
+            }
+            self.watch.sent();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Throws away what the client sends after we have closed our half. Closing at once would make
@@ -436,7 +462,7 @@ impl hyper::rt::Write for Socket {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_send(cx, |stream| stream.write(octets))
+        self.get_mut().poll_send(cx, &[IoSlice::new(octets)])
     }
 
     fn poll_write_vectored(
@@ -444,15 +470,17 @@ impl hyper::rt::Write for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_send(cx, |stream| stream.write_vectored(slices))
+        self.get_mut().poll_send(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch.flushed();
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_handed_on(cx))?;
+        this.watch.flushed();
         Poll::Ready(Ok(()))
     }
 
@@ -461,8 +489,7 @@ impl hyper::rt::Write for Socket {
         let until = match this.linger_until {
             Some(until) => until,
             None => {
-                // A client that has gone already makes this fail, which is as good.
-                let _gone = this.stream.get_ref().shutdown(Shutdown::Write);
+                this.stream.shutdown();
                 if !this.watch.is_unread.get() && this.watch.phase.get() != Phase::Head {
                     return Poll::Ready(Ok(()));
                 }

@@ -117,7 +117,7 @@ impl Stream {
         }
         let filled = self.unsent.len().min(HTTP_FEED_PIECES_MAX);
         let slices = slices.get(..filled).unwrap_or_default();
-        let written = match self.socket.poll_send(cx, |stream| stream.write_vectored(slices)) {
+        let written = match self.socket.poll_send(cx, slices) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -19,6 +19,7 @@ use smol::{Async, LocalExecutor, Timer};
 use super::conn::{self, Shared};
 use super::request::{Request, network_of};
 use super::response::Response;
+use super::tls::Tls;
 use crate::limits::{
     HTTP_ACCEPT_PAUSE_MILLIS, HTTP_ACCEPTS_PER_TURN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_SECS_MAX,
     HTTP_BODY_STALL_SECS_MAX, HTTP_CONNECTIONS_MAX, HTTP_CONNECTIONS_PEAK_MIN, HTTP_FEEDS_MAX,
@@ -91,7 +92,7 @@ impl Settings {
 
 /// Serves a bound socket until `stop` is closed (its last sender dropped); then no connection is
 /// accepted, idle ones are closed, and requests in flight are answered within the grace. Returns
-/// when the last connection is closed.
+/// when the last connection is closed. With `tls` connections begin with its handshake.
 ///
 /// # Errors
 /// The socket cannot be registered with the reactor. Errors of `accept` are not among them.
@@ -101,6 +102,7 @@ pub async fn serve(
     settings: Settings,
     handler: Handler,
     stop: Receiver<Infallible>,
+    tls: Option<Tls>,
 ) -> io::Result<()> {
     let listener = Async::new(listener)?;
     let mut accepted = 0;
@@ -113,7 +115,7 @@ pub async fn serve(
         }
         listener.accept().await
     };
-    serve_accepted(accept, executor, settings, handler, stop).await;
+    serve_accepted(accept, executor, settings, handler, stop, tls).await;
     Ok(())
 }
 
@@ -124,10 +126,12 @@ pub(super) async fn serve_accepted(
     settings: Settings,
     handler: Handler,
     stop: Receiver<Infallible>,
+    tls: Option<Tls>,
 ) {
     let census = Rc::new(Census::of_connections(&settings));
     let feeds = Rc::new(Census::of_feeds(&settings));
-    let shared = Rc::new(Shared::new(handler, settings));
+    let is_tls = tls.is_some();
+    let shared = Rc::new(Shared::new(handler, settings, tls));
     let (alive, all_gone) = smol::channel::bounded::<Infallible>(1);
     let mut throttle = Throttle::default();
     while let Some(accepted) = unless_stopped(&stop, accept()).await {
@@ -148,7 +152,10 @@ pub(super) async fn serve_accepted(
             if let Some(unlogged) = throttle.pass() {
                 log::warn!("http connection over the cap peer={peer} unlogged={unlogged}");
             }
-            refuse(&stream);
+            if !is_tls {
+                // As far as its socket takes that without waiting.
+                let _untold = stream.get_ref().write(REFUSAL);
+            }
             continue;
         };
         // A response is written in one call: waiting for more would only delay it.
@@ -192,12 +199,9 @@ pub(super) async fn unless_stopped<T>(
     stopped.or(async { Some(future.await) }).await
 }
 
-/// Tells a client that there is no room for it, as far as its socket takes that without waiting.
-pub(super) fn refuse(stream: &Async<TcpStream>) {
-    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-        Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
-    let _untold = stream.get_ref().write(FULL);
-}
+/// What a client is told for whom there is no room.
+pub(super) const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
 
 /// Who has how many connections.
 struct Census {

@@ -9,13 +9,14 @@
 //! | [`feed`] | responses without an end, on a socket that hyper has left |
 //! | [`request`], [`response`], [`body`] | our own types: hyper's stop at this door |
 //! | [`multipart`] | forms with files, read piece by piece |
+//! | [`tls`] | the certificate, and TLS between the socket and TCP |
 //! | [`router`] | a table of method, pattern and whatever the caller puts beside them |
 //!
 //! The handler is called with the head of a request, reads as much of the body as it wants to pay
 //! for, and returns a response: whole, or a feed; all are bounded by [`crate::limits`]. Everything here runs on one thread and is not `Send`.
 //!
 //! Absent: any word of the domain (the caller decides what a status means and what an error body
-//! looks like), TLS, HTTP/2, compression.
+//! looks like), HTTP/2, compression.
 
 mod bind;
 pub mod body;
@@ -26,6 +27,7 @@ pub mod multipart;
 pub mod request;
 pub mod response;
 pub mod router;
+pub mod tls;
 
 pub use bind::bind;
 pub use body::{Body, BodyError};

@@ -15,6 +15,7 @@ use crate::limits::HTTP_BODY_SMALL_BYTES_MAX;
 const HANG: Duration = Duration::from_secs(20);
 
 mod feeds;
+mod tls;
 
 fn settings() -> Settings {
     Settings {
@@ -67,11 +68,20 @@ fn echo() -> Handler {
 
 /// Runs `client` against a server of its own, then stops the server and sees it end.
 fn with_server<T>(settings: Settings, client: impl AsyncFnOnce(SocketAddr) -> T) -> T {
+    with_server_on(settings, None, client)
+}
+
+fn with_server_on<T>(
+    settings: Settings,
+    tls: Option<super::tls::Tls>,
+    client: impl AsyncFnOnce(SocketAddr) -> T,
+) -> T {
     let executor = Rc::new(LocalExecutor::new());
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = smol::channel::bounded(1);
-    let server = executor.spawn(serve(listener, Rc::clone(&executor), settings, echo(), stopped));
+    let server =
+        executor.spawn(serve(listener, Rc::clone(&executor), settings, echo(), stopped, tls));
     let test = async {
         let result = client(address).await;
         drop(stop);
@@ -394,7 +404,8 @@ fn a_stop_answers_what_is_in_flight_and_closes_what_is_idle() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = smol::channel::bounded(1);
     let settings = Settings { idle: HANG, head: HANG, ..settings() };
-    let server = executor.spawn(serve(listener, Rc::clone(&executor), settings, echo(), stopped));
+    let server =
+        executor.spawn(serve(listener, Rc::clone(&executor), settings, echo(), stopped, None));
     smol::block_on(executor.run(async {
         let mut idle = connect(address).await;
         idle.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -443,6 +454,7 @@ fn accepting_goes_on_after_the_open_files_ran_out() {
         settings(),
         echo(),
         stopped,
+        None,
     ));
     smol::block_on(executor.run(async {
         let mut stream = connect(address).await;

@@ -1,6 +1,6 @@
 //! The clients by topic and identity, the backlog of changes, and fan-out in turns.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -41,6 +41,9 @@ struct Inner {
     topics_bytes: usize,
     backlog: VecDeque<Delivery>,
     backlog_bytes: usize,
+    /// The commit whose changes are being published.
+    commit: Rc<Commit>,
+    commit_bytes: usize,
     /// Changes so far, whether somebody listened or not.
     changes: u64,
     /// Subscriptions that were set so far.
@@ -109,6 +112,24 @@ pub struct Delivery {
     pub event: Arc<RecordEvent>,
     number: u64,
     bytes: usize,
+    commit: Rc<Commit>,
+}
+
+impl Delivery {
+    /// The changes that were committed with this one, itself among them, in their order.
+    #[must_use]
+    pub fn commit(&self) -> Arc<[Arc<RecordEvent>]> {
+        let all = || self.commit.events.take().into();
+        Arc::clone(self.commit.all.get_or_init(all))
+    }
+}
+
+/// The changes of one commit.
+#[derive(Default)]
+struct Commit {
+    /// Until the commit has ended.
+    events: RefCell<Vec<Arc<RecordEvent>>>,
+    all: OnceCell<Arc<[Arc<RecordEvent>]>>,
 }
 
 /// Why a client is not subscribed.
@@ -240,11 +261,16 @@ impl Broker {
         if inner.topics.is_empty() {
             return;
         }
+        let event = Arc::new(event);
+        let bytes = event.bytes();
+        inner.commit_bytes += bytes;
+        if inner.commit_bytes <= self.settings.backlog_bytes_max {
+            inner.commit.events.borrow_mut().push(Arc::clone(&event));
+        }
         let keys = keys(&event);
         if !keys.iter().any(|(key, _)| inner.topics.contains_key(key.as_str())) {
             return;
         }
-        let bytes = event.bytes();
         let is_full = inner.backlog.len() >= self.settings.backlog_events_max
             || (inner.backlog_bytes + bytes > self.settings.backlog_bytes_max
                 && !inner.backlog.is_empty());
@@ -255,9 +281,20 @@ impl Broker {
         }
         let number = inner.changes;
         inner.backlog_bytes += bytes;
-        inner.backlog.push_back(Delivery { event: Arc::new(event), number, bytes });
+        let commit = Rc::clone(&inner.commit);
+        inner.backlog.push_back(Delivery { event, number, bytes, commit });
         // Rung already, it need not be rung again.
         self.bell.try_send(()).ok();
+    }
+
+    /// The changes that were published belong together; those that follow are of another commit. To
+    /// be called before anything waits.
+    pub fn end_commit(&self) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.commit_bytes > 0 {
+            inner.commit = Rc::default();
+            inner.commit_bytes = 0;
+        }
     }
 
     /// Many records of a collection have changed, too many to tell: whoever listens to any of them
@@ -373,6 +410,11 @@ impl Broker {
                 return;
             }
         }
+    }
+
+    /// Ends all of a group: nobody can tell what its members may hear.
+    pub fn cut(&self, group: &Group) {
+        group.members.borrow().values().for_each(|member| member.client.cut());
     }
 
     /// Counts work, and lets others have their turn when it is enough.

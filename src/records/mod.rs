@@ -30,6 +30,7 @@ pub mod submission;
 pub mod update;
 mod validate;
 pub mod view;
+pub mod watch;
 pub mod zonefile;
 
 pub use create::create;

@@ -170,7 +170,8 @@ pub fn among(
     }
 }
 
-fn manage_rule<'c>(collection: &'c Collection, info: &RequestInfo) -> Option<&'c str> {
+/// The manage rule, where it has something to say of this caller.
+pub(super) fn manage_rule<'c>(collection: &'c Collection, info: &RequestInfo) -> Option<&'c str> {
     if collection.kind != Kind::Auth || info.auth.is_none() || info.is_superuser() {
         return None;
     }

@@ -15,3 +15,4 @@ mod power;
 mod realtime;
 mod schema;
 mod service;
+mod web;

@@ -77,6 +77,22 @@ fn the_manager_hears_when_it_is_ready_and_when_it_stops() {
 }
 
 #[test]
+fn the_manager_hears_of_a_reload_and_of_its_end_be_the_file_right_or_wrong() {
+    let home = Home::new("notify-reload");
+    let manager = Manager::at_path(&home);
+    let file = home.dir.write("Corefile", ".:0 {\n    pocketbase\n}\n");
+    let mut serve = home.serve_command(&["--dns", "127.0.0.1:0"]);
+    let server = home.spawn(serve.arg("--conf").arg(&file).env("NOTIFY_SOCKET", &manager.name));
+    manager.hear_that("READY=1");
+    for text in [".:0 {\n    pocketbase\n    ready 127.0.0.1:0\n}\n", ".:0 {\n    nonsense\n}\n"] {
+        home.dir.write("Corefile", text);
+        server.signal(Signal::HUP);
+        manager.hear_that("RELOADING=1");
+        manager.hear_that("READY=1");
+    }
+}
+
+#[test]
 fn a_server_that_stands_still_feeds_no_watchdog() {
     let home = Home::new("watchdog");
     let manager = Manager::at_path(&home);
@@ -92,4 +108,14 @@ fn a_server_that_stands_still_feeds_no_watchdog() {
     assert_eq!(manager.hear(silence), None);
     server.signal(Signal::CONT);
     manager.hear_that("WATCHDOG=1");
+}
+
+#[test]
+fn the_journal_gets_levels_and_no_times() {
+    let home = Home::new("journal");
+    let server =
+        home.spawn(home.serve_command(&["--dns", "127.0.0.1:0"]).env("JOURNAL_STREAM", "1:2"));
+    assert!(server.stop().success());
+    let log = std::fs::read_to_string(home.dir.join("server.log")).expect("it logged");
+    assert!(log.contains("\n<6>pocketdns::"), "{log}");
 }

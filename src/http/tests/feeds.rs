@@ -61,7 +61,8 @@ fn with_feeds(
         response.push_header("X-Broken", "a\r\nb");
         Box::pin(async { response })
     });
-    let server = executor.spawn(serve(listener, Rc::clone(&executor), settings, handler, stopped));
+    let server =
+        executor.spawn(serve(listener, Rc::clone(&executor), settings, handler, stopped, None));
     let test = async {
         client(address, feeds).await;
         drop(stop);

@@ -35,8 +35,8 @@ use serde_json::{Map, Value as Json};
 
 use super::{Collection, Field, FieldError, FieldKind, Record, Value};
 use crate::limits::{
-    BODY_SLACK_BYTES, EDITOR_FIELD_BYTES_MAX, HTTP_BODY_BYTES_MAX, JSON_FIELD_BYTES_MAX,
-    TEXT_CHARS_MAX,
+    BODY_SLACK_BYTES, EDITOR_FIELD_BYTES_MAX, FILE_FIELD_BYTES_MAX, HTTP_BODY_BYTES_MAX,
+    JSON_FIELD_BYTES_MAX, TEXT_CHARS_MAX,
 };
 
 /// What a key does to the value of its field.
@@ -171,6 +171,25 @@ pub fn body_bytes_max(collection: &Collection) -> usize {
         .saturating_mul(OCTET_AS_SENT)
         .saturating_add(BODY_SLACK_BYTES)
         .min(HTTP_BODY_BYTES_MAX)
+}
+
+/// Octets that the fields may add to a body's usual length, as PocketBase counts them: what files, JSON
+/// and editors may hold.
+#[must_use]
+pub fn body_bytes_extra(collection: &Collection) -> u64 {
+    let fields = collection.fields.iter().map(|field| {
+        let size = |default| count_option(field, "maxSize").unwrap_or(default) as u64;
+        match field.kind {
+            FieldKind::Json => size(JSON_FIELD_BYTES_MAX),
+            FieldKind::Editor => size(EDITOR_FIELD_BYTES_MAX),
+            FieldKind::File => {
+                let files = count_option(field, "maxSelect").unwrap_or(1) as u64;
+                size(FILE_FIELD_BYTES_MAX).saturating_mul(files)
+            }
+            _ => 0,
+        }
+    });
+    fields.fold(0, u64::saturating_add)
 }
 
 // ---- options ------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ impl Home {
                 let _ = sender.send(line);
             }
         });
-        let mut server = Server { child, http: UNKNOWN, dns: Vec::new(), log_path };
+        let mut server = Server { child, http: UNKNOWN, https: None, dns: Vec::new(), log_path };
         server.read_addresses(&lines);
         server
     }
@@ -155,9 +155,14 @@ const UNKNOWN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 fn clean_environment(command: &mut Command) {
-    for name in
-        ["CREDENTIALS_DIRECTORY", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
-    {
+    for name in [
+        "CREDENTIALS_DIRECTORY",
+        "JOURNAL_STREAM",
+        "NOTIFY_SOCKET",
+        "RUST_LOG",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ] {
         command.env_remove(name);
     }
 }
@@ -166,6 +171,7 @@ fn clean_environment(command: &mut Command) {
 pub(crate) struct Server {
     child: Child,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     /// In the order of the options.
     pub(crate) dns: Vec<SocketAddr>,
     log_path: PathBuf,
@@ -193,11 +199,13 @@ impl Server {
         let mut words = line.split_whitespace();
         let Some(kind) = words.next() else { return };
         let address = words.find_map(|word| {
+            let word = word.trim_start_matches("https://");
             word.trim_start_matches("http://").trim_end_matches(['/', ',', '.']).parse().ok()
         });
         match (kind.trim_end_matches(':'), address) {
             ("DNS", Some(address)) => self.dns.push(address),
             ("HTTP", Some(address)) => self.http = address,
+            ("HTTPS", Some(address)) => self.https = Some(address),
             _ => {}
         }
     }

@@ -2,4 +2,5 @@
 
 mod events;
 mod many;
+mod rules;
 mod subscribe;
