@@ -94,10 +94,7 @@ export async function part(name, run) {
 }
 
 /** Says how it went; the exit code does too. */
-export function close(atLeast) {
+export function close() {
     console.log(`${done} checks, ${failures.length} failed`);
-    if (done < atLeast) {
-        console.error(`FAILED: at least ${atLeast} checks were to be done`);
-    }
-    process.exitCode = failures.length > 0 || done < atLeast ? 1 : 0;
+    process.exitCode = failures.length > 0 ? 1 : 0;
 }

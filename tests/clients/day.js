@@ -22,9 +22,7 @@ import { rules } from "./day/rules.js";
 import { server } from "./day/server.js";
 import { users } from "./day/users.js";
 
-const CHECKS_MIN = 120;
-
-// Node 20 has none of its own.
+// Node has none of its own.
 globalThis.EventSource = EventSource;
 
 const { URL: url, EMAIL: email, PASSWORD: password, DNS: address } = process.env;
@@ -63,4 +61,4 @@ if (address) {
     console.log("dns: left out, no DNS in the environment");
 }
 await part("clean-up", () => cleanUp(day));
-close(CHECKS_MIN);
+close();
