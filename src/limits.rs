@@ -337,6 +337,8 @@ const _: () = assert!(RELOAD_INTERVAL_SECS_MIN <= RELOAD_INTERVAL_SECS_DEFAULT);
 
 /// Octets of a change of the settings: hundreds of rules and networks.
 pub const SETTINGS_BODY_BYTES_MAX: usize = BODY_BYTES_INLINE_MAX;
+/// Seconds that a client secret for Apple may last, as Apple allows.
+pub const APPLE_SECRET_SECS_MAX: i64 = 15_777_000;
 /// Windows of rate limits that are open at once: 400 kB, taken when the first rule counts.
 pub const RATE_WINDOWS_MAX: usize = 16 * 1024;
 /// Windows whose hash gives them the same places.

@@ -46,6 +46,7 @@ use crate::limits::TTL_SECS_DEFAULT;
 use crate::model::{Collection, Settings};
 use crate::publish::{Event, Live};
 use crate::realtime::Broker;
+use crate::settings::forms::Trial;
 use crate::store::{Reader, Store, StoreError};
 
 /// What the endpoints work with. It belongs to the executor's thread.
@@ -125,10 +126,14 @@ const ROUTES: &[Route<Endpoint>] = &[
     route(Method::Get, "/api/logs/{id}", |s, r, p| Box::pin(logs::view(s, r, p))),
     route(Method::Get, "/api/settings", |s, r, _| Box::pin(settings::view(s, r))),
     route(Method::Patch, "/api/settings", |s, r, _| Box::pin(settings::update(s, r))),
-    route(Method::Post, "/api/settings/test/s3", |s, r, _| Box::pin(settings::not_yet(s, r))),
-    route(Method::Post, "/api/settings/test/email", |s, r, _| Box::pin(settings::not_yet(s, r))),
+    route(Method::Post, "/api/settings/test/s3", |s, r, _| {
+        Box::pin(settings::try_out(s, r, Trial::S3))
+    }),
+    route(Method::Post, "/api/settings/test/email", |s, r, _| {
+        Box::pin(settings::try_out(s, r, Trial::Email))
+    }),
     route(Method::Post, "/api/settings/apple/generate-client-secret", |s, r, _| {
-        Box::pin(settings::not_yet(s, r))
+        Box::pin(settings::try_out(s, r, Trial::AppleSecret))
     }),
     route(Method::Get, "/api/realtime", |s, r, _| Box::pin(realtime::connect(s, r))),
     route(Method::Post, "/api/realtime", |s, r, _| Box::pin(realtime::subscribe(s, r))),

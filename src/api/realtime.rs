@@ -450,3 +450,48 @@ impl View {
 fn one_line(topic: &str) -> &str {
     topic.split(['\r', '\n']).next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(members: &BTreeMap<String, String>) -> Vec<String> {
+        members.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn options_stand_behind_the_question_mark_and_every_value_becomes_text() {
+        let json =
+            r#"{"query":{"a":"b c","n":1,"t":true,"z":null,"l":[1]},"headers":{"X-My-Token":"x"}}"#;
+        let encoded: String = json.bytes().map(|octet| format!("%{octet:02x}")).collect();
+        let text = format!("posts/*?x=1&options={encoded}&options=%7B%7D#options=2");
+        let topic = topic(text.clone());
+        assert_eq!((&*topic.text, topic.key()), (text.as_str(), "posts/*"));
+        assert_eq!(pairs(&topic.query), ["a=b c", "l=", "n=1", "t=true", "z="]);
+        assert_eq!(pairs(&topic.headers), ["x_my_token=x"]);
+    }
+
+    #[test]
+    fn options_that_cannot_be_read_are_none() {
+        for text in [
+            "",
+            "posts",
+            "posts?",
+            "posts?options",
+            "posts?options=%7B",
+            "posts?options=[]",
+            "posts?options=%zz",
+            "posts#?options=%7B%22query%22%3A%7B%22a%22%3A1%7D%7D",
+            "posts?options=%7B%22query%22%3A1%7D",
+        ] {
+            let topic = topic(text.to_owned());
+            assert_eq!((&*topic.text, topic.query.len(), topic.headers.len()), (text, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_topic_cannot_forge_a_second_line() {
+        assert_eq!(one_line("a\ndata:{}"), "a");
+        assert_eq!(one_line("a\r\nid:x"), "a");
+    }
+}

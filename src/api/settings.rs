@@ -11,6 +11,7 @@ use crate::limits::SETTINGS_BODY_BYTES_MAX;
 use crate::model::Settings;
 use crate::model::json::{Keys, push_json};
 use crate::publish::Event;
+use crate::settings::forms::Trial;
 use crate::settings::{self, Refused};
 use crate::store::{JobError, Tx};
 
@@ -25,11 +26,7 @@ pub(super) async fn view(state: Rc<State>, request: Request) -> Result<Response,
 pub(super) async fn update(state: Rc<State>, mut request: Request) -> Result<Response, ApiError> {
     require_superuser(caller_now(&state, &request).await?.as_ref())?;
     let fields = Fields::of(&request)?;
-    let change = decode::json(&mut request, SETTINGS_BODY_BYTES_MAX).await;
-    let change = change.map_err(|error| match error {
-        Undecodable::Refused(error) => error,
-        Undecodable::Content => unread(),
-    })?;
+    let change = decode::json(&mut request, SETTINGS_BODY_BYTES_MAX).await.map_err(into_unread)?;
     let token = token_of(&request);
     let job = move |tx: &mut Tx<'_, Event>| {
         // Much may happen while a body comes.
@@ -51,11 +48,32 @@ pub(super) async fn update(state: Rc<State>, mut request: Request) -> Result<Res
     Ok(shown(&settings, &fields))
 }
 
-/// `POST /api/settings/test/s3`, `…/test/email` and `…/apple/generate-client-secret`: what they try
-/// out is not there yet.
-pub(super) async fn not_yet(state: Rc<State>, request: Request) -> Result<Response, ApiError> {
+/// `POST /api/settings/test/s3`, `…/test/email` and `…/apple/generate-client-secret`: what is said is
+/// checked, but what it would try out is not there yet.
+pub(super) async fn try_out(
+    state: Rc<State>,
+    mut request: Request,
+    trial: Trial,
+) -> Result<Response, ApiError> {
     require_superuser(caller_now(&state, &request).await?.as_ref())?;
-    Err(ApiError::new(400, "S3, mails and OAuth2 are not supported yet."))
+    let said = decode::json(&mut request, SETTINGS_BODY_BYTES_MAX).await.map_err(into_unread)?;
+    let refused = trial.check(&said).ok_or_else(unread)?;
+    let (failed, not_yet) = match trial {
+        Trial::S3 => ("Failed to test the S3 filesystem.", "S3 is not supported yet."),
+        Trial::Email => ("Failed to send the test email.", "Mails are not supported yet."),
+        Trial::AppleSecret => ("Invalid client secret data.", "OAuth2 is not supported yet."),
+    };
+    if refused.is_empty() {
+        return Err(ApiError::new(400, not_yet));
+    }
+    Err(ApiError::invalid(failed, refused))
+}
+
+fn into_unread(error: Undecodable) -> ApiError {
+    match error {
+        Undecodable::Refused(error) => error,
+        Undecodable::Content => unread(),
+    }
 }
 
 fn unread() -> ApiError {

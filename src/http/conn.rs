@@ -295,6 +295,8 @@ pub(super) struct Socket {
     timer_at: Option<Instant>,
     /// The last read left nothing behind: ask the reactor before the kernel.
     is_drained: bool,
+    /// The request line has not ended yet.
+    is_line_open: bool,
     /// Our half is closed, and what still comes is thrown away until this moment.
     linger_until: Option<Instant>,
     lingered_bytes: usize,
@@ -309,6 +311,7 @@ impl Socket {
             timer: Timer::never(),
             timer_at: None,
             is_drained: false,
+            is_line_open: true,
             linger_until: None,
             lingered_bytes: 0,
         }
@@ -437,6 +440,35 @@ impl Socket {
     }
 }
 
+/// What an octet that [`put_line`] mends becomes at most.
+const MENDED_BYTES_MAX: usize = 3;
+
+/// Hands over octets that begin within a request line, and tells whether it ends in them. Clients
+/// write `<`, `>` and `"` into a URL, which no URL may have (RFC 3986 §2.2); Go takes them, hyper does
+/// not. A line of a request that came with the one before is left as it is.
+fn put_line(cursor: &mut ReadBufCursor<'_>, octets: &[u8]) -> bool {
+    let has_room = cursor.remaining() >= octets.len() * MENDED_BYTES_MAX;
+    let end = octets.iter().position(|&octet| octet == b'\n');
+    let (line, rest) = octets.split_at(end.unwrap_or(octets.len()));
+    for part in line.split_inclusive(|octet| b"<>\"".contains(octet)) {
+        let mended: &[u8] = match part.last() {
+            Some(b'<') => b"%3C",
+            Some(b'>') => b"%3E",
+            Some(b'"') => b"%22",
+            _ => b"",
+        };
+        match part.split_last() {
+            Some((_, before)) if !mended.is_empty() && has_room => {
+                cursor.put_slice(before);
+                cursor.put_slice(mended);
+            }
+            _ => cursor.put_slice(part),
+        }
+    }
+    cursor.put_slice(rest);
+    end.is_some()
+}
+
 impl hyper::rt::Read for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -444,7 +476,20 @@ impl hyper::rt::Read for Socket {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match this.poll_receive(cx, cursor.remaining(), |octets| cursor.put_slice(octets)) {
+        this.is_line_open |= this.watch.phase.get() == Phase::Idle;
+        let is_line_open = this.is_line_open;
+        let room = cursor.remaining();
+        let received = if is_line_open {
+            let room = (room / MENDED_BYTES_MAX).max(1);
+            let mut is_ended = false;
+            let received =
+                this.poll_receive(cx, room, |octets| is_ended = put_line(&mut cursor, octets));
+            this.is_line_open = !is_ended;
+            received
+        } else {
+            this.poll_receive(cx, room, |octets| cursor.put_slice(octets))
+        };
+        match received {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(())),
             Poll::Ready(Ok(_)) => {
                 this.watch.received();

@@ -143,6 +143,28 @@ fn a_request_with_a_body_is_answered() {
 }
 
 #[test]
+fn what_go_takes_in_a_url_is_taken() {
+    let request = "POST /a<\"b\">c?d>\"e HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n<\">";
+    with_server(settings(), async |address| {
+        let mut stream = connect(address).await;
+        for _ in 0..2 {
+            // The body is nobody's to mend.
+            stream.write_all(request.as_bytes()).await.unwrap();
+            read_until(&mut stream, "Post /a%3C%22b%22%3Ec <\">").await;
+        }
+        // However it is cut, and however long it is.
+        let long = "<".repeat(3000);
+        let request = format!("GET /{long}>b HTTP/1.1\r\nHost: x\r\n\r\n");
+        for half in request.as_bytes().chunks(1400) {
+            stream.write_all(half).await.unwrap();
+            Timer::after(Duration::from_millis(20)).await;
+        }
+        let expected = format!("Get /{}%3Eb ", "%3C".repeat(3000));
+        read_until(&mut stream, &expected).await;
+    });
+}
+
+#[test]
 fn a_chunked_body_is_put_together() {
     let response = exchange(
         "POST /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\

@@ -70,11 +70,11 @@ pub fn check(settings: &Settings) -> Vec<FieldError> {
 }
 
 /// What was found so far.
-struct Checks(Vec<FieldError>);
+pub(super) struct Checks(pub(super) Vec<FieldError>);
 
 impl Checks {
     /// Notes a broken rule, unless one was noted for this place.
-    fn rule(&mut self, place: &str, broken: Option<FieldError>) {
+    pub(super) fn rule(&mut self, place: &str, broken: Option<FieldError>) {
         if let Some(error) = broken
             && self.0.iter().all(|noted| noted.field != place)
         {
@@ -157,15 +157,15 @@ impl Checks {
     }
 }
 
-fn wrong(code: &'static str, message: impl Into<String>) -> Option<FieldError> {
+pub(super) fn wrong(code: &'static str, message: impl Into<String>) -> Option<FieldError> {
     Some(FieldError::new("", code, message))
 }
 
-fn blank(is_blank: bool) -> Option<FieldError> {
+pub(super) fn blank(is_blank: bool) -> Option<FieldError> {
     if is_blank { wrong("validation_required", "cannot be blank") } else { None }
 }
 
-fn form(is_sound: bool, name: &str, words: &str) -> Option<FieldError> {
+pub(super) fn form(is_sound: bool, name: &str, words: &str) -> Option<FieldError> {
     let code = match name {
         "url" => "validation_is_url",
         "email" => "validation_is_email",
@@ -175,7 +175,7 @@ fn form(is_sound: bool, name: &str, words: &str) -> Option<FieldError> {
     if is_sound { None } else { wrong(code, format!("must be a valid {words}")) }
 }
 
-fn length(is_sound: bool, min: usize, max: usize) -> Option<FieldError> {
+pub(super) fn length(is_sound: bool, min: usize, max: usize) -> Option<FieldError> {
     let (code, words) = if min == max {
         ("validation_length_invalid", format!("exactly {max}"))
     } else {
@@ -186,7 +186,7 @@ fn length(is_sound: bool, min: usize, max: usize) -> Option<FieldError> {
 }
 
 /// 0 is no value, which [`blank`] may refuse.
-fn least(number: i64, threshold: i64) -> Option<FieldError> {
+pub(super) fn least(number: i64, threshold: i64) -> Option<FieldError> {
     (number != 0 && number < threshold).then(|| {
         let code = "validation_min_greater_equal_than_required";
         FieldError::new("", code, format!("must be no less than {threshold}"))
@@ -194,7 +194,15 @@ fn least(number: i64, threshold: i64) -> Option<FieldError> {
     })
 }
 
-fn one_of(text: &str, allowed: &[&str]) -> Option<FieldError> {
+pub(super) fn most(number: i64, threshold: i64) -> Option<FieldError> {
+    (number > threshold).then(|| {
+        let code = "validation_max_less_equal_than_required";
+        FieldError::new("", code, format!("must be no greater than {threshold}"))
+            .with("threshold", threshold)
+    })
+}
+
+pub(super) fn one_of(text: &str, allowed: &[&str]) -> Option<FieldError> {
     if allowed.contains(&text) {
         None
     } else {

@@ -6,6 +6,7 @@
 //! Absent: who may do it (the API's matter), and what a setting does (whoever goes by it).
 
 mod check;
+pub mod forms;
 
 use std::sync::Arc;
 
