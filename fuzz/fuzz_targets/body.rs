@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use pocketdns::model::json::text;
 use pocketdns::model::{Collection, Field, FieldKind, Kind, Record, Value, field};
 use serde_json::{Map, Value as Json, json};
 
@@ -61,8 +62,8 @@ fuzz_target!(|data: &[u8]| {
             || field.kind == FieldKind::Json && matches!(value, Value::Json(_));
         assert!(is_of_kind, "{}: {value:?}", field.name);
         let _refused = field::check(field, value, Some(zero));
-        if let Value::Text(text) = value {
-            let _refused = field::password::check_plain(field, text);
+        if let Value::Text(plain) = value {
+            let _refused = field::password::check_plain(field, plain);
         }
         // JSON has no such number.
         if value.as_number().is_none_or(f64::is_finite) {
@@ -73,7 +74,8 @@ fuzz_target!(|data: &[u8]| {
     field::apply(&collection, &mut again, &shown);
     for (field, (a, b)) in collection.fields.iter().zip(record.values.iter().zip(&again.values)) {
         if a.as_number().is_none_or(f64::is_finite) {
-            assert_eq!(a.to_json(), b.to_json(), "{}", field.name);
+            // A number is written in one way only, whatever it was read from.
+            assert_eq!(text(&a.to_json()), text(&b.to_json()), "{}", field.name);
         }
     }
 });

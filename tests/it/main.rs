@@ -3,6 +3,7 @@
 mod alloc;
 mod api;
 mod cli;
+mod clients;
 mod corefile;
 mod crash;
 mod dns;

@@ -178,6 +178,17 @@ fn numbers_are_cast_and_checked() {
 }
 
 #[test]
+fn a_number_is_the_nearest_to_what_was_sent() {
+    let long = "7".repeat(99) + "0";
+    for sent in ["0.30000000000000004", long.as_str(), "5e-324", "123456789.12345679"] {
+        let input: Json = serde_json::from_str(&format!("{{\"nr\":{sent}}}")).unwrap();
+        let record = submit(&input).unwrap();
+        let nearest = Value::Number(sent.parse().unwrap());
+        assert_eq!(record.value(&things(), "nr"), Some(&nearest), "{sent}");
+    }
+}
+
+#[test]
 fn truths_are_cast_and_checked() {
     for (given, expected) in [
         (json!(1), true),
