@@ -1,5 +1,7 @@
 // An application's day through the official SDK, from the first sign-in to the last clean-up, against
-// a fresh server: pocketdns, or PocketBase to compare with (which has no DNS).
+// a fresh server: pocketdns, or PocketBase to compare with (which has no DNS, and whose events may
+// overtake each other: it sends each from a goroutine of its own, so run it again when two of the
+// checks under `realtime` have changed places).
 //
 //   URL=http://127.0.0.1:8090 EMAIL=root@example.com PASSWORD=1234567890 DNS=127.0.0.1:1053 node day.js
 //

@@ -39,5 +39,4 @@ export async function opening(day) {
         "realIP",
     ]);
     equal("where the superuser calls from", health.data.realIP, "127.0.0.1");
-    day.rootId = signedIn.record.id;
 }
