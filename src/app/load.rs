@@ -24,6 +24,7 @@ pub(super) async fn load_zones(
     let loading = store.read(move |reader| {
         let serials: HashMap<String, u32> = reader.zone_serials()?.into_iter().collect();
         let mut load = Load::new(ttl_default_secs);
+        load.reserve(reader.dns_rows_max()?);
         reader.dns_rows(|stored| {
             load.push(stored.into());
             ControlFlow::Continue(())

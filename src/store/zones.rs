@@ -108,6 +108,19 @@ impl Reader<'_> {
             .map_err(sqlite("shrink the page cache"))
     }
 
+    /// How many rows there are at most: found without a look at them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn dns_rows_max(&self) -> Result<u64, StoreError> {
+        self.connection
+            .query_row("SELECT max(rowid) FROM coredns_records", [], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
+            .map(|max| u64::try_from(max.unwrap_or(0)).unwrap_or(0))
+            .map_err(sqlite("count DNS records"))
+    }
+
     /// The rows of one zone, its case and final dot ignored, in no order; as [`Self::dns_rows`].
     /// It reads the whole table.
     ///
