@@ -1,13 +1,14 @@
 //! What rules and filters may know of a request.
 
 use crate::auth::Identity;
-use crate::http::{Method, Request};
+use crate::http::Request;
 use crate::model::filter::RequestInfo;
 
 /// What the head of a request says. Who asks is found out in the job that looks at the rules
 /// ([`with_caller`]); the body is added by whoever decodes it.
 pub(super) fn request_info(request: &Request) -> RequestInfo {
-    let mut info = RequestInfo { method: method(request).to_owned(), ..RequestInfo::default() };
+    let mut info =
+        RequestInfo { method: request.method_text().to_owned(), ..RequestInfo::default() };
     for (name, value) in request.query_fields() {
         info.query.entry(name.into_owned()).or_insert_with(|| value.into_owned());
     }
@@ -24,17 +25,4 @@ pub(super) fn request_info(request: &Request) -> RequestInfo {
 pub(super) fn with_caller(mut info: RequestInfo, caller: Option<&Identity>) -> RequestInfo {
     info.auth = caller.map(|caller| (caller.collection.clone(), caller.record.clone()));
     info
-}
-
-fn method(request: &Request) -> &'static str {
-    match request.method {
-        Method::Get if request.is_head => "HEAD",
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Patch => "PATCH",
-        Method::Delete => "DELETE",
-        Method::Options => "OPTIONS",
-        Method::Other => "",
-    }
 }
